@@ -78,6 +78,10 @@ func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Probl
 	}
 	named := names{Options: r.Options, arm: arm, known: namesIn(objects, arm), problems: problems}
 	named.ofArm()
+	hasGateway := slices.ContainsFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "Gateway" })
+	if named.target() == experiment.TargetIngress && !(hasGateway && arm.HasMesh(objects.NeedsMesh)) {
+		named.problems = append(named.problems, r.noIngress(arm))
+	}
 	named.ofFaults()
 	for _, note := range named.notes {
 		r.note(note)
@@ -105,7 +109,15 @@ type names struct {
 // must adds a mistake unless name is a service of the arm.
 func (n *names) must(path, name string) {
 	if !n.known.has(name) {
-		n.problems = append(n.problems, n.Experiment.Problem(path, "%.60q: must be a service of the arm %s: %s", name, n.arm.Name, strings.Join(n.known.deployments, ", ")))
+		of := cmp.Or(strings.Join(n.known.deployments, ", "), "its manifests have no Deployment")
+		n.add(path, "%.60q: must be a service of the arm %s: %s", name, n.arm.Name, of)
+	}
+}
+
+// add adds a mistake, once for all points of the sweep.
+func (n *names) add(path, format string, args ...any) {
+	if p := n.Experiment.Problem(path, format, args...); !slices.Contains(n.problems, p) {
+		n.problems = append(n.problems, p)
 	}
 }
 
@@ -123,17 +135,16 @@ func (n *names) ofArm() {
 	for _, service := range slices.Sorted(maps.Keys(n.arm.Replicas)) {
 		n.must(n.Experiment.Field(n.arm.Of, "replicas."+service), service)
 	}
-	target, path := n.Experiment.Load.Target, "load.target"
-	if n.arm.Target != "" {
-		target, path = n.arm.Target, n.Experiment.Field(n.arm.Of, "target")
-	}
-	if !slices.Contains(ownTargets, target) {
-		n.must(path, target)
+	if target := n.target(); !slices.Contains(ownTargets, target) {
+		n.must(n.targetField(n.arm), target)
 	}
 	if n.Experiment.Load.From != "" {
 		n.must("load.from", n.Experiment.Load.From)
 	}
 }
+
+// target is where the load goes.
+func (n *names) target() string { return cmp.Or(n.arm.Target, n.Experiment.Load.Target) }
 
 // variable checks a variable of a service: that the programs read it that are the fleet's own. One that others may
 // read is noted, unless their manifests set it.
@@ -162,22 +173,26 @@ func (n *names) variable(service, name string) {
 	path := n.Experiment.Field(n.arm.Of, "env."+service+"."+name)
 	note, err := environ.Check(name, set, programs...)
 	if err != nil {
-		n.problems = append(n.problems, n.Experiment.Problem(path, "%v", err))
+		n.add(path, "%v", err)
 	}
 	if note != "" {
 		n.notes = append(n.notes, n.Experiment.Problem(path, "%s", note))
 	}
 }
 
-// ofFaults checks the services of the faults, and that they have as many pods.
+// ofFaults checks the services of the faults that meet the arm: that they have as many pods, and take rules.
 func (n *names) ofFaults() {
-	for i, fault := range n.Experiment.Faults {
+	_, all := n.Experiment.Expand()
+	for _, fault := range all {
 		for j, in := range fault.Inject {
-			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
-			if n.must(path+".service", in.Service); !n.known.has(in.Service) {
+			path := n.injection(fault, j)
+			if n.must(path+".service", in.Service); !n.known.has(in.Service) || !experiment.Meet(n.arm, fault) {
 				continue
 			}
 			n.replicas(path+".replicas", in)
+			if in.Rules != "" && n.Bin == "" && n.known.onlySends(in.Service) {
+				n.add(path+".service", "%s: must be a service that receives requests, of which rules are; or with action instead", in.Service)
+			}
 		}
 	}
 }
@@ -193,12 +208,12 @@ func (n *names) replicas(path string, in experiment.Injection) {
 		if in.Replicas.All {
 			got = "all"
 		}
-		n.problems = append(n.problems, n.Experiment.Problem(path, "%s: must be at most %d, the pods of %s in the arm %s", got, pods, in.Service, n.arm.Name))
+		n.add(path, "%s: must be at most %d, the pods of %s in the arm %s", got, pods, in.Service, n.arm.Name)
 	case n.Cluster == nil: // where pods have other names
 		for _, name := range in.Replicas.Names {
 			number, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
 			if err != nil || bareName(name) != fmt.Sprintf("%s-%d", bare, number) || number >= pods {
-				n.problems = append(n.problems, n.Experiment.Problem(path, "%.60q: must be a pod of %s in the arm %s, numbered from 0 to %d", name, in.Service, n.arm.Name, pods-1))
+				n.add(path, "%.60q: must be a pod of %s in the arm %s, numbered from 0 to %d", name, in.Service, n.arm.Name, pods-1)
 			}
 		}
 	}
@@ -223,6 +238,9 @@ func merge(objects *manifest.Objects, patch experiment.Object) error {
 			continue
 		}
 		return mergeInto(object, patch)
+	}
+	if len(there) == 0 {
+		return fmt.Errorf("%s %s: must be one of the manifests, which have none of this kind", kind, name)
 	}
 	return fmt.Errorf("%s %s: must be one of the manifests, which have the names %q of this kind", kind, name, there)
 }
@@ -297,6 +315,13 @@ func namesIn(objects *manifest.Objects, arm experiment.Arm) (k knownNames) {
 func (k knownNames) has(name string) bool {
 	bare := func(known string) bool { return bareName(known) == bareName(name) }
 	return slices.ContainsFunc(k.deployments, bare) || slices.ContainsFunc(k.others, bare)
+}
+
+// onlySends reports whether a service is a program of the fleet that receives no requests.
+func (k knownNames) onlySends(service string) bool {
+	return slices.ContainsFunc(k.containers, func(c container) bool {
+		return (bareName(service) == c.deployment || service == c.image) && c.program != "" && !environ.Receives(c.program)
+	})
 }
 
 // seedVariables are those on which all that is random in the services depends.

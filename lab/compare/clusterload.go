@@ -54,7 +54,7 @@ func (f *clusterFleet) prepare(ctx context.Context, r *running, vehicles []strin
 func (f *clusterFleet) target(ctx context.Context, r *running, plan *loader.Plan) (entry string, err error) {
 	if r.targetName() == experiment.TargetIngress {
 		if !f.hasGateway() {
-			return "", errNoIngress
+			return "", r.o.noIngress(r.arm)
 		}
 		plan.Host, plan.Address, err = f.client.ServiceOf(ctx, f.gateways[0].Namespace, gatewayName)
 		return gatewayName, err

@@ -333,11 +333,16 @@ func (o Options) prepare(plans []plan) error {
 		plans[i].loaded = found[plans[i].arm.Name]
 	}
 	problems = addOnce(problems, o.at.mistakes(plans, len(problems) > 0))
-	if len(problems) > 0 {
-		slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
-		return problems
+	return inOrder(problems)
+}
+
+// inOrder returns the mistakes, if there are any, in the order of their lines.
+func inOrder(problems experiment.Problems) error {
+	if len(problems) == 0 {
+		return nil
 	}
-	return nil
+	slices.SortStableFunc(problems, func(a, b experiment.Problem) int { return a.Line - b.Line })
+	return problems
 }
 
 // addOnce adds the mistakes of another arm. One of a field that all arms have,

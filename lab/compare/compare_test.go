@@ -457,6 +457,63 @@ seeds: [1]
 	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
 }
 
+// TestRefusedByPrograms: values that the fleet's programs refuse are mistakes of the experiment, those of all arms before
+// the first run.
+func TestRefusedByPrograms(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Bin, o.Experiment = services(t), decode(t, `# q?
+arms:
+  - name: typo
+    manifests: ../../k8s/base
+    env:
+      all: {RETRY_ATTEMPTS: x}
+      staff-service:
+        RESILIENCE: libary
+  - name: good
+    manifests: ../../k8s/base
+  - name: swept
+    manifests: ../../k8s/base
+    env: {webapp: {DRAIN_TIMEOUT: "${drain}"}}
+sweep: [{name: drain, values: [2m, 4, 5]}]
+seeds: [1]
+`)
+	o.Experiment.Source = "x.yaml"
+	err := comparison(t, o).Run(t.Context())
+	assert.ErrorAs(t, err, new(experiment.Problems))
+	assert.EqualError(t, err, `x.yaml:6: arms[0].env.all.RETRY_ATTEMPTS: "x": must be a whole number from 0 to 10
+x.yaml:8: arms[0].env.staff-service.RESILIENCE: "libary": must be one of off, library
+x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "4": must be a duration from 0s to 1h, such as 1m5s
+x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "5": must be a duration from 0s to 1h, such as 1m5s`)
+	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
+}
+
+// TestFaultsThatCannotBe: what the manifests show before the first run.
+func TestFaultsThatCannotBe(t *testing.T) {
+	_, err := New(Options{Root: "../..", Out: t.TempDir(), Experiment: decode(t, `# q?
+arms:
+  - {name: base, manifests: "repo:k8s/base", target: ingress}
+  - {name: no-mesh, manifests: "repo:k8s/scenarios/canary-prefix", mesh: false, target: ingress}
+  - {name: mesh, manifests: "repo:k8s/scenarios/canary-prefix", target: ingress}
+  - {name: none, manifests: "repo:k8s/base", patches: [{kind: Gateway, metadata: {name: x}}]}
+faults:
+  - {name: rules, inject: [{service: position-simulator, rules: reset}]}
+  - {name: kill, inject: [{service: position-simulator, action: kill}]}
+seeds: [1]
+`)})
+	problems, _ := errors.AsType[experiment.Problems](err)
+	var texts []string
+	for _, p := range problems {
+		texts = append(texts, strings.TrimPrefix(p.Error(), p.Source+":"))
+	}
+	assert.Equal(t, []string{
+		"3: arms[0].target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which base is not",
+		"4: arms[1].target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which no-mesh is not",
+		"6: arms[3].patches: Gateway x: must be one of the manifests, which have none of this kind",
+		"8: faults[0].inject[0].service: position-simulator: must be a service that receives requests, of which rules are; or with action instead",
+	}, texts)
+}
+
 // TestTaken: beside another fleet on its addresses, a comparison names them before
 // anything is built or written.
 func TestTaken(t *testing.T) {

@@ -51,6 +51,7 @@ seeds: [1]
 	at.Parallel = true
 	_, err := New(Options{Experiment: e, Out: t.TempDir(), Cluster: at})
 	assert.EqualError(t, err, strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
+PATH:7: arms[1].target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which b is not
 PATH:7: arms[1].target: ingress: must be without --parallel: all arms share the ingress gateway
 PATH:9: faults[0].inject[0].action: stop 5s: must be kill or roll with --context: the API of a cluster has no SIGSTOP
 PATH:10: faults[1].inject[1].rules: connect=hang: must be without --context: the launcher's relays make faults of connections`, "PATH", e.Source))

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -10,9 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"fleetman.example/lab/environ"
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/loader"
@@ -72,32 +75,65 @@ func (m *machine) ready(ctx context.Context, left []plan) (err error) {
 	if err := local.CheckFree(local.Options{Network: m.o.Network}); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(left, func(p plan) bool { return p.mesh }) {
-		return nil
-	}
-	if m.found, err = m.o.Binaries(ctx); err != nil {
+	problems, err := m.refused(ctx, left)
+	if err != nil {
 		return err
 	}
-	return m.validate(ctx, left)
+	if slices.ContainsFunc(left, func(p plan) bool { return p.mesh }) {
+		if m.found, err = m.o.Binaries(ctx); err != nil {
+			return err
+		}
+		more, err := m.invalid(ctx, left)
+		if err != nil {
+			return err
+		}
+		problems = append(problems, more...)
+	}
+	return inOrder(problems)
 }
 
-// validate returns the arms whose objects Istio refuses.
-func (m *machine) validate(ctx context.Context, left []plan) error {
-	var problems experiment.Problems
+// refused returns the values of variables that the programs of an arm refuse.
+func (m *machine) refused(ctx context.Context, left []plan) (problems experiment.Problems, err error) {
+	asked := local.Asked{}
+	for _, p := range onePerArm(left) {
+		refusals, err := asked.Refusals(ctx, p.objects, m.options(p), func(program string) bool { return environ.Of(program) != nil })
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.arm.Name, err)
+		}
+		m.built = true
+		for _, r := range refusals {
+			if problem := p.refused(r); !slices.Contains(problems, problem) {
+				problems = append(problems, problem)
+			}
+		}
+	}
+	return problems, nil
+}
+
+// refused is the mistake of a variable that a program refuses: of the arm that sets it, or of its manifests.
+func (p plan) refused(r local.Refusal) experiment.Problem {
+	for _, service := range slices.Backward(slices.Sorted(maps.Keys(p.arm.Env))) { // all comes first
+		_, set := p.arm.Env[service][r.Variable]
+		if set && (service == experiment.All || bareName(service) == bareName(r.Deployment) || service == r.Program) {
+			return p.e.Problem(p.e.Field(p.arm.Of, "env."+service+"."+r.Variable), "%s", strings.TrimPrefix(r.Text, r.Variable+": "))
+		}
+	}
+	return p.e.Problem(p.o.field(p.arm)+".manifests", "%s: %s: %s", p.arm.Name, r.Deployment, r.Text)
+}
+
+// invalid returns the arms whose objects Istio refuses.
+func (m *machine) invalid(ctx context.Context, left []plan) (problems experiment.Problems, err error) {
 	for _, p := range onePerArm(left) {
 		if !p.mesh {
 			continue
 		}
 		if err := mesh.Validate(ctx, m.found.Istioctl.Path, p.objects); ctx.Err() != nil {
-			return err
+			return nil, err
 		} else if err != nil {
 			problems = append(problems, p.e.Problem(p.o.field(p.arm), "%s: %v", p.arm.Name, err))
 		}
 	}
-	if len(problems) > 0 {
-		return problems
-	}
-	return nil
+	return problems, nil
 }
 
 // localFleet is a fleet on this machine.
@@ -185,7 +221,7 @@ func (f *localFleet) prepare(_ context.Context, r *running, vehicles []string) (
 // there: each connection goes to one of its ready pods.
 func (f *localFleet) target(r *running) (target, error) {
 	if r.targetName() == experiment.TargetIngress {
-		return f.ingress()
+		return f.ingress(r.plan)
 	}
 	pods, err := r.targets()
 	if err != nil {
@@ -230,13 +266,13 @@ func (p plan) dialOne(find func(address string) ([]string, error)) loader.Dial {
 }
 
 // ingress is the mesh's ingress gateway.
-func (f *localFleet) ingress() (target, error) {
+func (f *localFleet) ingress(p plan) (target, error) {
 	for _, port := range f.NodePorts() {
 		if port.Service == gatewayName && port.Name == "http" {
 			return target{host: port.Address.String(), entry: port.Service, dial: new(net.Dialer).DialContext}, nil
 		}
 	}
-	return target{}, errNoIngress
+	return target{}, p.o.noIngress(p.arm)
 }
 
 // from reaches a Service as a pod of another one would: by the names that this
@@ -269,21 +305,26 @@ func (f *localFleet) from(r *running, to target, pod local.Pod) (target, error) 
 }
 
 func (m *machine) start(ctx context.Context, p plan) (fleet, error) {
-	if m.built && p.o.Bin == "" {
-		p.o.Bin = builtIn(p.o.Root)
-	}
 	f := &localFleet{pids: map[string][]int{}}
 	var err error
 	if p.mesh {
 		err = f.startMesh(ctx, p, m)
 	} else {
-		f.Fleet, err = local.Start(ctx, p.objects, p.options())
+		f.Fleet, err = local.Start(ctx, p.objects, m.options(p))
 	}
 	if err != nil {
 		return nil, err
 	}
 	m.built = true
 	return f, nil
+}
+
+// options are those of a fleet, whose programs are built once.
+func (m *machine) options(p plan) local.Options {
+	if m.built && p.o.Bin == "" {
+		p.o.Bin = builtIn(p.o.Root)
+	}
+	return p.options()
 }
 
 func (p plan) options() local.Options {
@@ -303,7 +344,7 @@ func (f *localFleet) startMesh(ctx context.Context, p plan, m *machine) (err err
 	if p.none() {
 		lookEvery = kubeletEvery
 	}
-	if f.mesh, err = mesh.Start(ctx, p.objects, mesh.Options{Local: p.options(), Binaries: m.found, LookEvery: lookEvery}); err != nil {
+	if f.mesh, err = mesh.Start(ctx, p.objects, mesh.Options{Local: m.options(p), Binaries: m.found, LookEvery: lookEvery}); err != nil {
 		return err
 	}
 	f.Fleet = f.mesh.Fleet()

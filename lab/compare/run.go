@@ -149,8 +149,18 @@ func (r *running) findHops() {
 // targetName is where the arm's load goes.
 func (p plan) targetName() string { return cmp.Or(p.arm.Target, p.e.Load.Target) }
 
-// errNoIngress is the error of a load whose target is the ingress gateway, in a fleet without.
-var errNoIngress = errors.New("load: target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests")
+// noIngress is the mistake of an arm whose load goes to the ingress gateway, and that has none.
+func (o Options) noIngress(arm experiment.Arm) experiment.Problem {
+	return o.Experiment.Problem(o.targetField(arm), "ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which %s is not", arm.Name)
+}
+
+// targetField is the path of the field that has an arm's target.
+func (o Options) targetField(arm experiment.Arm) string {
+	if arm.Target == "" {
+		return "load.target"
+	}
+	return o.Experiment.Field(arm.Of, "target")
+}
 
 // targets returns the pods of the Service to which the load goes.
 func (r *running) targets() ([]local.Pod, error) {

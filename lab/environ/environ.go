@@ -72,6 +72,9 @@ func Of(name string) (all []string) {
 	return append(all, every...)
 }
 
+// Receives reports whether a program of the fleet receives requests, into which faults can be injected.
+func Receives(name string) bool { return programs[name].receives }
+
 // Check returns an error for a variable that none of some programs reads, or a note if one of them is not the
 // fleet's: its variables are not known. Those that the manifests set are valid.
 func Check(variable string, set []string, programs ...string) (note string, err error) {

@@ -65,7 +65,8 @@ NAMESPACE-ARM, which is removed at its end; Jobs of the lab's own image send the
 fleetman down --context removes what is left after kill -9.
 
 The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
-not decided by so few requests.`,
+not decided by so few requests, 2 for a mistake in the experiment or a flag, 4 when a run
+could not be measured.`,
 		Example: `  fleetman compare bad-replica
   fleetman compare my/experiment.yaml --seeds 3 --out DIR
   fleetman compare my/experiment.yaml -o json --junit goals.xml >report.json

@@ -33,6 +33,8 @@ func TestCompareUsage(t *testing.T) {
 		{[]string{"compare", ""}, `"": must be a file, or one of ` + strings.Join(shippedNames(t), ", ")},
 		{[]string{"compare", "quick", "--arms", "", "--faults", ""}, `--arms "": must be one or more of none,library, separated by commas` + "\n" + `--faults "": must be one or more of bad-replica, separated by commas`},
 		{[]string{"compare", "quick", "--out", "compare_test.go"}, "--out compare_test.go: must be a directory"},
+		{[]string{"compare", "quick", "--out", "/proc/x/y", "--junit", "/proc/z"}, "--junit /proc/z: no such file or directory: must be in a directory that can be written\n--out /proc/x/y: no such file or directory: must be in a directory that can be written"},
+		{[]string{"report", "x", "--svg", "compare_test.go"}, "--svg compare_test.go: must be a directory"},
 		{[]string{"compare", "quick", "--fault", "f=staff-service: stop 2h"}, `--fault "f=staff-service: stop 2h": inject[0].action: "stop 2h": must be kill, stop 5s (at most 1h) or roll`},
 		{[]string{"relay", "x"}, "ADDRESS: x: must be HOST:PORT"},
 		{[]string{"images", "save", ""}, `"": must be a file in a directory that exists`},
@@ -284,7 +286,7 @@ func TestReport(t *testing.T) {
 	assert.Contains(t, read(t, page), "<h2 id=\"matrix-head\">Side by side</h2>")
 	partial := filepath.Dir(write(t, compare.RecordsFile, strings.Replace(text, `"replicas":1`, `"replicas":2`, 1)))
 	shows(t, []string{"! A (" + partial + "): one seed", "! B (" + partial + "): one seed"}, "report", partial, partial)
-	expect(t, exitFailure, "", "fleetman: report: none, bad-replica, seed 3: must be there once\n", "report", dir, dir, dir)
+	expect(t, exitUsage, "", "fleetman: report: none, bad-replica, seed 3: must be there once\n", "report", dir, dir, dir)
 	readme := filepath.Join(dir, "README.md")
 	require.NoError(t, os.WriteFile(readme, []byte("no marks\n"), 0o644))
 	expect(t, exitUsage, "", "fleetman: --readme "+readme+": no marks: must have <!-- compare --> and <!-- /compare -->\n", "report", dir, "--readme", readme)
@@ -303,10 +305,12 @@ func TestReport(t *testing.T) {
 	} {
 		path = write(t, compare.RecordsFile, cut)
 		again := "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1 --out " + filepath.Dir(path) + " measures what is not whole"
-		expect(t, exitFailure, "", "fleetman: "+path+want+"\n"+again+"\n", "report", filepath.Dir(path))
+		expect(t, exitUsage, "", "fleetman: "+path+want+"\n"+again+"\n", "report", filepath.Dir(path))
 	}
 	compressed := record.Incomplete{Command: "fleetman compare quick", Defects: []record.Defect{{File: "my dir/" + record.CompressedName}}}
 	assert.Equal(t, "zstd -d 'my dir/records.jsonl.zst' && fleetman compare quick --out 'my dir' measures what is not whole", measuresAgain(compressed, "my dir"), "compressed")
+	var errs buffer
+	assert.Equal(t, exitUnmeasured, run(t.Context(), []string{"report", dir}, os.Environ(), full{}, &errs), "exit code of a report that cannot be written: 1 is a missed goal")
 	empty := t.TempDir()
 	expect(t, exitUsage, "", "fleetman: "+empty+": no records: must be the directory of a comparison\n", "report", empty)
 }

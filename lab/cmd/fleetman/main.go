@@ -18,7 +18,8 @@ import (
 // Exit codes.
 const (
 	exitFailure     = 1   // failure
-	exitUsage       = 2   // usage error: a wrong command line
+	exitUsage       = 2   // usage error: a wrong command line, experiment or directory of records
+	exitUnmeasured  = 4   // failure of compare and report, of which 1 is a missed goal: no verdict
 	exitInterrupted = 130 // Ctrl-C or SIGTERM came before it was done, as shells have it
 )
 
@@ -35,7 +36,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	root.SetArgs(args)
 	valid := false // the command line
 	root.PersistentPreRun = func(*cobra.Command, []string) { valid = true }
-	err := interrupted(ctx, root.ExecuteContext(ctx), nil)
+	cmd, err := root.ExecuteContextC(ctx)
+	err = interrupted(ctx, err, nil)
 	if err == nil {
 		err, valid = out.failure(), true // help has not run it
 	}
@@ -53,9 +55,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return goals.code
 	case isInterrupted:
 		return exitInterrupted
+	case judges(cmd):
+		return exitUnmeasured
 	}
 	return exitFailure
 }
+
+// judges reports whether a command's exit code 1 is the verdict on goals.
+func judges(cmd *cobra.Command) bool { return cmd.Name() == "compare" || cmd.Name() == "report" }
 
 // Groups of commands, as the help shows them.
 const (
@@ -75,9 +82,10 @@ is an istiod with an Envoy for each injected pod.
 
 Exit codes:
   0    done; of up: ended by Ctrl-C, SIGTERM, SIGHUP or fleetman down
-  1    failure, or a promise does not hold
-  2    usage error: a wrong command line, or a mistake in an experiment
-  3    a goal is not decided by so few requests; 1 when one is missed
+  1    failure, or a promise does not hold; of compare and report: a goal is missed
+  2    usage error: a wrong command line, or a mistake in an experiment or its records
+  3    of compare and report: a goal is not decided by so few requests, and none is missed
+  4    failure of compare and report: a run could not be measured, a file not be written
   130  interrupted before it was done`,
 		Example: `  fleetman up
   fleetman up --mesh canary-weighted

@@ -43,7 +43,8 @@ comparisons. Directories with different faults make one report. Two directories
 with the same arms and faults are shown side by side, with the differences.
 
 The exit code is 0 when all goals are met, 1 when one is missed, 3 when one is
-not decided by so few requests.`,
+not decided by so few requests, 2 for a mistake in the records or a flag, 4 when a file
+could not be written.`,
 		Example: `  fleetman report DIR                     # findings and matrix, in 40 lines
   fleetman report DIR --all               # every table
   fleetman report DIR -o json             # every figure; -o csv, -o markdown
@@ -100,7 +101,7 @@ func (f reportFlags) check() (goals []experiment.Goal, err error) {
 	if f.live && (f.all || f.html != "" || f.hgrm != "" || f.svg != "" || f.junit != "") {
 		return nil, errors.New("fleetman report --serve: --all, --html, --hgrm, --svg, --junit: must be of a comparison that is done")
 	}
-	if err := errors.Join(checkOutput("html", f.html), checkOutput("junit", f.junit), checkMarks(f.readme, "compare")); err != nil {
+	if err := errors.Join(checkOutput("html", f.html), checkOutput("junit", f.junit), checkDir("hgrm", f.hgrm), checkDir("svg", f.svg), checkMarks(f.readme, "compare")); err != nil {
 		return nil, err
 	}
 	err = addEach(new(experiment.Experiment), "goal", f.goals, experiment.ParseGoal, &goals)
@@ -278,19 +279,19 @@ func computeReport(dirs []string) (report.Report, error) {
 	for _, dir := range dirs {
 		read, err := record.ReadDir(dir)
 		if incomplete, ok := errors.AsType[record.Incomplete](err); ok {
-			return report.Report{}, fmt.Errorf("%w\n%s", err, measuresAgain(incomplete, dir))
+			return report.Report{}, usage.Errorf("%w\n%s", err, measuresAgain(incomplete, dir))
 		}
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			err = usage.Errorf("%s: no records: must be the directory of a comparison", quoted(dir))
 		}
 		if err != nil {
-			return report.Report{}, err
+			return report.Report{}, usage.Error{Err: err}
 		}
 		all = append(all, read)
 	}
 	computed, err := report.Compute(all...)
 	if err != nil {
-		return report.Report{}, fmt.Errorf("report: %w", err)
+		return report.Report{}, usage.Errorf("report: %w", err)
 	}
 	return computed, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -43,17 +44,44 @@ func checkRange(flag string, value, lowest, highest int) error {
 	return nil
 }
 
-// checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: its directory
-// exists, and it is no directory itself.
+// checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: it is no
+// directory, and can be written, or made in a directory that exists.
 func checkOutput(flag, file string) error {
 	if file == "" && flag != "" {
 		return nil
 	}
-	_, err := os.Stat(filepath.Dir(file))
-	if info, wrong := os.Stat(file); file == "" || err != nil || wrong == nil && info.IsDir() {
-		return fmt.Errorf("%s: must be a file in a directory that exists", strings.TrimPrefix("--"+flag+" "+quoted(file), "-- "))
+	prefix := strings.TrimPrefix("--"+flag+" "+quoted(file), "-- ")
+	info, err := os.Stat(file)
+	switch {
+	case err == nil && !info.IsDir():
+		if err := syscall.Access(file, accessWrite); err != nil {
+			return fmt.Errorf("%s: %w: must be a file that can be written", prefix, err)
+		}
+	case file == "" || err == nil || !isDir(filepath.Dir(file)):
+		return fmt.Errorf("%s: must be a file in a directory that exists", prefix)
+	default:
+		return canMake(prefix, filepath.Dir(file))
 	}
 	return nil
+}
+
+// accessWrite is W_OK of access(2).
+const accessWrite = 2
+
+func isDir(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir()
+}
+
+// canMake returns an error unless files can be made in a directory. Only a file shows it: on a read-only file system, and
+// on one such as /proc, the permissions allow it.
+func canMake(prefix, dir string) error {
+	file, err := os.CreateTemp(dir, ".fleetman-")
+	if err != nil {
+		return fmt.Errorf("%s: %w: must be in a directory that can be written", prefix, errors.Unwrap(err))
+	}
+	file.Close()
+	return os.Remove(file.Name())
 }
 
 // checkNew returns an error unless a flag has no file, or one that can be made.
@@ -61,19 +89,27 @@ func checkNew(flag, file string) error {
 	if file == "" {
 		return nil
 	}
-	_, missing := os.Stat(filepath.Dir(file))
-	if _, err := os.Lstat(file); missing != nil || err == nil {
-		return fmt.Errorf("--%s %s: must be a new file in a directory that exists", flag, quoted(file))
+	prefix := "--" + flag + " " + quoted(file)
+	if _, err := os.Lstat(file); err == nil || !isDir(filepath.Dir(file)) {
+		return fmt.Errorf("%s: must be a new file in a directory that exists", prefix)
 	}
-	return nil
+	return canMake(prefix, filepath.Dir(file))
 }
 
-// checkDir returns an error unless a flag has no directory, one that exists, or one that can be made.
+// checkDir returns an error unless a flag has no directory, one in which files can be made, or one that can be made.
 func checkDir(flag, dir string) error {
-	if info, err := os.Stat(dir); dir != "" && (err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR)) {
-		return fmt.Errorf("--%s %s: must be a directory", flag, quoted(dir))
+	if dir == "" {
+		return nil
 	}
-	return nil
+	there := filepath.Clean(dir)
+	for _, err := os.Stat(there); errors.Is(err, fs.ErrNotExist) && there != filepath.Dir(there); _, err = os.Stat(there) {
+		there = filepath.Dir(there)
+	}
+	prefix := "--" + flag + " " + quoted(dir)
+	if !isDir(there) {
+		return fmt.Errorf("%s: must be a directory", prefix)
+	}
+	return canMake(prefix, there)
 }
 
 // checkBin returns an error unless --bin has no directory, or one that exists.
