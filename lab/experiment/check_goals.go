@@ -36,7 +36,12 @@ func (c *checker) goals(figures []Figure) {
 		c.oneOf(path+".fault", g.Fault, c.e.faultNames())
 		if g.Over != "" {
 			c.oneOf(path+".over", g.Over, c.e.armNames())
+			for _, axis := range c.e.unpaired(g) {
+				c.must(false, path+".over", "%.60q: swept by %s, which neither the arm %q nor the fault %q is: must have one value for each of theirs", g.Over, axis, g.Arm, g.Fault)
+			}
 		}
+		isMax := slices.ContainsFunc(figures, func(f Figure) bool { return f.Name == g.Figure && f.Max })
+		c.must(!isMax, path+".figure", "%q: the highest value of all runs has no interval: must be another figure, such as lastKnown", g.Figure)
 		for _, wrong := range g.mistakes(unit) {
 			c.must(false, strings.TrimSuffix(path+"."+wrong.field, "."), "%s", wrong.text)
 		}
@@ -44,6 +49,30 @@ func (c *checker) goals(figures []Figure) {
 		c.bound(path+".atMost", g.AtMost)
 		c.must(!slices.Contains(c.e.Goals[:i], g), path, "%s: must be there once", g)
 	}
+}
+
+// unpaired returns the values of the sweep that the other arm of a goal depends on, and
+// neither its arm nor its fault: no point of the other arm is the one to compare with.
+func (e *Experiment) unpaired(g Goal) (axes []string) {
+	arm := func(name string) []string {
+		if i := e.index(name); i >= 0 {
+			return placeholders(e.whole(e.Arms[i]))
+		}
+		return nil // a mistake of its own
+	}
+	mine := arm(g.Arm)
+	for _, f := range e.Faults {
+		if f.Name == g.Fault {
+			mine = append(mine, placeholders(f)...)
+		}
+	}
+	for _, name := range unique(arm(g.Over)) {
+		isAxis := slices.ContainsFunc(e.Sweep, func(a Axis) bool { return a.Name == name })
+		if isAxis && !slices.Contains(mine, name) && e.index(g.Arm) >= 0 {
+			axes = append(axes, name)
+		}
+	}
+	return axes
 }
 
 func (c *checker) theory(figures []Figure) {

@@ -57,7 +57,7 @@ goals:
   - {figure: p99, arm: ten, over: sidecars, fault: two, atMost: 3ms, confidence: 90%}
 `
 
-var figures = []Figure{{"good", "share"}, {"p99", "s"}, {"attempts", "1"}, {"cpu", "cores"}}
+var figures = []Figure{{Name: "good", Unit: "share"}, {Name: "p99", Unit: "s"}, {Name: "attempts", Unit: "1"}, {Name: "cpu", Unit: "cores"}, {Name: "oldest", Unit: "s", Max: true}}
 
 func decode(t *testing.T, text string) *Experiment {
 	t.Helper()

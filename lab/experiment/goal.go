@@ -17,6 +17,7 @@ import (
 type Figure struct {
 	Name string
 	Unit string // of its values: share, s, 1/s, 1, cores, bytes
+	Max  bool   // the highest value of all runs: without an interval, no goal can be on it
 }
 
 // unit is what a bound without a formula may be for a figure with a unit.

@@ -252,7 +252,7 @@ var Columns = []Column{
 // Figures are all columns, as goals have them.
 func Figures() (all []experiment.Figure) {
 	for _, c := range Columns {
-		all = append(all, experiment.Figure{Name: c.Name, Unit: c.Unit.Base})
+		all = append(all, experiment.Figure{Name: c.Name, Unit: c.Unit.Base, Max: c.worst})
 	}
 	return all
 }

@@ -68,9 +68,12 @@ func (r Report) ExitCode() int {
 func (r *Report) Judge(goals ...experiment.Goal) error {
 	for _, goal := range goals {
 		found, err := r.judge(goal)
+		c, _ := column(goal.Figure)
 		switch {
 		case err != nil:
 			return err
+		case c.worst:
+			return fmt.Errorf("goal %s: figure %q: %s: must be another figure, such as lastKnown", goal, goal.Figure, unjudged)
 		case len(found) == 0:
 			return fmt.Errorf("goal %s: no run of %s with %s: must be in the records", goal, goal.Arm, goal.Fault)
 		case strings.HasPrefix(found[0].Text, noRun):
@@ -142,44 +145,115 @@ func (c Column) judge(goal experiment.Goal, f Fault, a Arm) (v Verdict, err erro
 	if v.AtMost, err = bound(goal, goal.AtMost, a); err != nil {
 		return v, err
 	}
-	confidence := float64(goal.Confidence)
-	mine := c.figure(a.Runs, confidence)
+	mine := c.figure(a.Runs, float64(goal.Confidence))
 	v.N, v.Estimate = mine.N, mine.Estimate
 	if c.share != nil || c.quantile > 0 {
 		v.Of = "requests"
 	} else {
 		v.N = len(a.Runs)
 	}
-	arms := []string{a.Name}
-	if goal.Over != "" {
-		others, ok := f.arm(goal.Over)
-		if !ok {
-			v.Result, v.Text = GoalUndecided, noRun+" of "+goal.Over
-			return v, nil
-		}
-		arms = append(arms, others.Name)
-		v.Estimate = c.over(mine, c.figure(others.Runs, confidence), confidence).Estimate
-	}
-	if v.Reason = f.void(c, arms...); v.Reason != "" {
-		v.Result, v.Text = GoalUndecided, GoalUndecided+": "+v.Reason
+	if c.worst {
+		v.undecided(unjudged)
 		return v, nil
 	}
+	if goal.Over != "" {
+		v.judgeOver(c, goal, mine, f, a)
+	} else {
+		v.judge(c, mine, float64(goal.Confidence), f.void(c, a.Name))
+	}
+	return v, nil
+}
+
+// unjudged is why no goal can be on the highest value of all runs.
+const unjudged = "the highest value of all runs has no interval"
+
+// undecided sets the verdict on a goal that the runs say nothing about.
+func (v *Verdict) undecided(reason string) {
+	v.Result, v.Reason, v.Text = GoalUndecided, reason, GoalUndecided+": "+reason
+}
+
+// judge judges a figure. Void is why the runs do not have it.
+func (v *Verdict) judge(c Column, f Figure, confidence float64, void string) {
 	switch {
-	case goal.Over != "":
-		v.decide(mine.never(c))
-		v.neededByWidth()
+	case void != "":
+		v.undecided(void)
+		return
 	case c.quantile > 0:
-		v.decideQuantile(c, mine, confidence)
+		v.decideQuantile(c, f, confidence)
 	default:
-		v.decide(mine.never(c))
-		if c.share != nil {
-			v.neededShare(mine, confidence)
-		} else {
+		never, sometimes := f.never(c)
+		v.decide(never, sometimes)
+		switch {
+		case c.share != nil:
+			v.neededShare(f, confidence)
+		case !sometimes:
 			v.neededByWidth()
 		}
 	}
-	v.Text = v.text(c, mine.Note, goal.Over != "")
-	return v, nil
+	value := f.Note
+	if value == "" {
+		value = Figure{Estimate: v.Estimate}.Text(c.Unit)
+	}
+	v.Text = v.text(value)
+}
+
+// judgeOver judges the difference to the goal's other arm. A time that never came is
+// longer than any that did.
+func (v *Verdict) judgeOver(c Column, goal experiment.Goal, mine Figure, f Fault, a Arm) {
+	other, ok := f.other(goal.Over, a)
+	if !ok {
+		v.Result, v.Text = GoalUndecided, noRun+" of "+goal.Over
+		return
+	}
+	others := c.figure(other.Runs, float64(goal.Confidence))
+	v.Estimate = c.over(mine, others, float64(goal.Confidence)).Estimate
+	if void := f.void(c, a.Name, other.Name); void != "" {
+		v.undecided(void)
+		return
+	}
+	never, sometimes := mine.never(c)
+	otherNever, otherSometimes := others.never(c)
+	value := Figure{Estimate: v.Estimate}.Text(c.Unit)
+	if never || otherNever {
+		value = fmt.Sprintf("%s %s, %s %s", a.Name, mine.Text(c.Unit), other.Name, others.Text(c.Unit))
+	}
+	switch {
+	case never && otherNever:
+		v.Result, v.Reason = GoalUndecided, "neither "+c.Head
+		value = v.Reason
+	case otherNever && !sometimes && v.AtLeast != nil, never && !otherSometimes && v.AtMost != nil:
+		v.Result = GoalMissed
+	case otherNever && !sometimes, never && !otherSometimes:
+		v.Result = GoalMet
+	case sometimes || otherSometimes:
+		v.Result = GoalUndecided
+	default:
+		v.decide(false, false)
+		v.neededByWidth()
+	}
+	v.Text = v.text(value)
+}
+
+// other returns the arm with a name at the point of the sweep that a has. An arm that is
+// not swept is at every point.
+func (f Fault) other(name string, a Arm) (Arm, bool) {
+	if exact, ok := f.arm(name); ok {
+		return exact, true
+	}
+	mine := a.Runs[0].seen.Point
+	i := slices.IndexFunc(f.Arms, func(o Arm) bool {
+		seen := o.Runs[0].seen
+		for axis, value := range seen.Point {
+			if mine[axis] != value {
+				return false
+			}
+		}
+		return seen.ArmOf == name
+	})
+	if i < 0 {
+		return Arm{}, false
+	}
+	return f.Arms[i], true
 }
 
 // bound is a bound's value at the arm's point of the sweep; nil without a bound.
@@ -296,11 +370,7 @@ func (v *Verdict) neededByWidth() {
 
 // text is the verdict in words: not decided by 450 requests: 99.8 % (98.4..100);
 // 1 917 would decide it.
-func (v *Verdict) text(c Column, note string, over bool) string {
-	value := Figure{Estimate: v.Estimate}.Text(c.Unit)
-	if note != "" && !over {
-		value = note
-	}
+func (v *Verdict) text(value string) string {
 	if v.Result != GoalUndecided {
 		return fmt.Sprintf("%s: %s of %s", v.Result, value, v.sample())
 	}

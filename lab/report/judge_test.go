@@ -145,6 +145,7 @@ func TestGoalWithoutRuns(t *testing.T) {
 		"a, x: good >= 1% at 100%": "goal a, x: good >= 1% at 100%: confidence: 1: must be at least 50%, and less than 100%",
 		"a, x: good >= 500%":       "goal a, x: good >= 500% at 95%: atLeast: 500%: must be a share from 0% to 100%",
 		"a, x: best >= 1%":         `goal a, x: best >= 1% at 95%: figure "best": must be one of ` + figureNames(),
+		"a, x: oldest <= 9s":       `goal a, x: oldest <= 9s at 95%: figure "oldest": the highest value of all runs has no interval: must be another figure, such as lastKnown`,
 		"a, x: good over z >= 1%":  `goal a, x: good over z >= 1% at 95%: over "z": must be an arm with that fault`,
 	} {
 		r := reportOf(t, of(outcomesOf("a", 1, 0, 0)))
@@ -152,6 +153,72 @@ func TestGoalWithoutRuns(t *testing.T) {
 		require.NoError(t, err)
 		wants.Error(t, goal, r.Judge(parsed), want)
 	}
+}
+
+// TestOverSwept: a goal over another arm compares the points of the same values, or all
+// points with an arm that has one.
+func TestOverSwept(t *testing.T) {
+	var runs []*record.Run
+	failing := map[string]int{"a:n=1": 10, "a:n=2": 20, "b:n=1": 30, "b:n=2": 60}
+	for _, arm := range []string{"a:n=1", "a:n=2", "b:n=1", "b:n=2", "c"} {
+		r := outcomesOf(arm, 1, failing[arm], 0)
+		r.FaultOf = "x"
+		if name, n, swept := strings.Cut(arm, ":n="); swept {
+			r.ArmOf, r.Point = name, map[string]string{"n": n}
+		}
+		runs = append(runs, r)
+	}
+	r := reportOf(t, of(runs...))
+	judge(t, &r, "a, x: failed over b <= 0%", "a, x: failed over c <= 50%", "a, x: failed over b:n=1 <= 50%")
+	var got []string
+	for _, v := range r.Goals {
+		got = append(got, v.Arm+", "+v.Text)
+	}
+	assert.Equal(t, []string{
+		"a:n=1, met: -20 % (-30.6..-9) of 100 requests", "a:n=2, met: -40 % (-51.2..-26.8) of 100 requests",
+		"a:n=1, met: 10 % (4.2..17.4) of 100 requests", "a:n=2, met: 20 % (12.4..28.9) of 100 requests",
+		"a:n=1, met: -20 % (-30.6..-9) of 100 requests", "a:n=2, met: -10 % (-21.7..2) of 100 requests",
+	}, got, "verdicts")
+}
+
+// TestOverNever: a recovery that never came is longer than any, and of two none is.
+func TestOverNever(t *testing.T) {
+	stays := func(arm string) *record.Run {
+		r := outcomesOf(arm, 1, 100, 0)
+		for i := range r.Requests {
+			r.Requests[i].Status = 500
+		}
+		return r
+	}
+	r := reportOf(t, of(stays("a"), stays("b"), outcomesOf("c", 1, 0, 0)))
+	for goal, want := range map[string]string{
+		"a, x: recovered over b <= 1s": "not decided by 1 run: neither recovered",
+		"a, x: recovered over c <= 1s": "missed: a never, c 0 s of 1 run",
+		"a, x: recovered over c >= 1s": "met: a never, c 0 s of 1 run",
+		"c, x: recovered over a <= 1s": "met: c 0 s, a never of 1 run",
+		"c, x: recovered over a >= 1s": "missed: c 0 s, a never of 1 run",
+	} {
+		judged := r
+		judged.Goals = nil
+		judge(t, &judged, goal)
+		assert.Equal(t, want, judged.Goals[0].Text, goal)
+	}
+}
+
+// TestNoPromise: no number of runs is said to decide what no number does.
+func TestNoPromise(t *testing.T) {
+	c := of(outcomesOf("a", 1, 0, 0), outcomesOf("a", 2, 0, 0), outcomesOf("a", 3, 100, 0))
+	for i := range c.Runs[2].Requests {
+		c.Runs[2].Requests[i].Status = 500
+	}
+	c.Experiment = `# q?
+arms: [{name: a, manifests: x}]
+faults: [{name: x, inject: [{service: s, rules: reset}]}]
+goals: [{figure: oldest, arm: a, fault: x, atMost: 9s}, {figure: recovered, arm: a, fault: x, atMost: 1s}]
+`
+	r := reportOf(t, c)
+	assert.Equal(t, "not decided: the highest value of all runs has no interval", r.Goals[0].Text, "a maximum, in records")
+	assert.Equal(t, "not decided by 3 runs: 1 of 3 runs never", r.Goals[1].Text, "a time that came in some runs")
 }
 
 // TestInterrupted: goals about runs that are not there yet are not decided.
