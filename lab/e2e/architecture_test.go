@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -118,16 +119,12 @@ func TestArchitecture(t *testing.T) {
 	require.NoError(t, err)
 	named, err := modules(root)
 	require.NoError(t, err)
-	for _, v := range append(found, named...) {
-		t.Error(v)
-	}
+	assert.Empty(t, append(found, named...))
 	for _, p := range []string{
 		"kit", "lab", "services/api-gateway", "services/position-simulator", "services/position-tracker",
 		"services/staff-service", "services/vehicle-telemetry", "services/webapp",
 	} {
-		if files[p] == 0 {
-			t.Errorf("no Go files of %s were read", p)
-		}
+		assert.NotZero(t, files[p], "Go files of %s", p)
 	}
 }
 
@@ -176,7 +173,5 @@ func TestWhoMayKnowWhomSeesViolations(t *testing.T) {
 		"kit/go.mod names fleetman.example/lab",
 		"services/webapp2/go.mod names fleetman.example/services/webapp",
 	}
-	if got := append(found, named...); !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	assert.Equal(t, want, append(found, named...))
 }

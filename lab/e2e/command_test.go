@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/local"
 	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/skip"
 )
@@ -143,22 +145,25 @@ func (c *command) run(t testing.TB, args ...string) (code int, stdout, stderr st
 func (c *command) read(t testing.TB, into any, args ...string) {
 	t.Helper()
 	code, stdout, stderr := c.run(t, args...)
-	if code > 1 {
-		t.Fatalf("%q: exit code %d: %s", args, code, stderr)
-	}
-	if err := json.Unmarshal([]byte(stdout), into); err != nil {
-		t.Fatalf("%q: %v: %s%s", args, err, stdout, stderr)
-	}
+	require.LessOrEqual(t, code, 1, "%q: %s", args, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), into), "%q: %s%s", args, stdout, stderr)
 }
 
 // ask runs another command, which must succeed, and returns its output.
 func (c *command) ask(t testing.TB, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := c.run(t, args...)
-	if code != 0 {
-		t.Fatalf("fleetman %q: exit code %d: %s", args, code, stderr)
-	}
+	require.Zero(t, code, "exit code of fleetman %q: %s", args, stderr)
 	return stdout
+}
+
+// pod returns a pod's status.
+func (c *command) pod(t testing.TB, name string) local.Pod {
+	t.Helper()
+	pods := c.pods(t).Pods
+	i := slices.IndexFunc(pods, func(p local.Pod) bool { return p.Name == name })
+	require.GreaterOrEqual(t, i, 0, "no pod %s", name)
+	return pods[i]
 }
 
 func (c *command) pods(t testing.TB) (status control.Status) {
@@ -170,8 +175,6 @@ func (c *command) pods(t testing.TB) (status control.Status) {
 func (c *command) nodePort(t testing.TB, service string) string {
 	t.Helper()
 	url := nodePort(c.pods(t).NodePorts, service)
-	if url == "" {
-		t.Fatalf("no NodePort of %s", service)
-	}
+	require.NotEmpty(t, url, service)
 	return url
 }

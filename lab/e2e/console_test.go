@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"math"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/console"
@@ -54,9 +54,7 @@ func openConsole(t testing.TB, state string, fleet *local.Fleet, m *mesh.Mesh) *
 	p := &page{url: served.URL()}
 	body := send(t, http.MethodGet, p.url, "").body
 	found := regexp.MustCompile(`console-token" content="([^"]+)"`).FindStringSubmatch(body)
-	if found == nil {
-		t.Fatalf("no token in %s", body)
-	}
+	require.NotNil(t, found, "no token in %s", body)
 	p.token = found[1]
 	stream, err := http.Get(p.url + "/api/stream")
 	require.NoError(t, err)
@@ -133,9 +131,8 @@ func (p *page) counts() (c consoleCounts) {
 func (p *page) change(t testing.TB, c console.Change) {
 	t.Helper()
 	body, _ := json.Marshal(c)
-	if r := send(t, http.MethodPost, p.url+"/api/change", string(body), "X-Console-Token", p.token); r.status != http.StatusOK {
-		t.Fatalf("%+v: %d %s", c, r.status, r.body)
-	}
+	r := send(t, http.MethodPost, p.url+"/api/change", string(body), "X-Console-Token", p.token)
+	require.Equal(t, http.StatusOK, r.status, "%+v: %s", c, r.body)
 }
 
 // pod returns a pod of a state.
@@ -190,9 +187,7 @@ func compareConsole(t testing.TB, fleet *local.Fleet, m *mesh.Mesh, entry string
 	near := func(what string, got, want, of float64) {
 		t.Helper()
 		t.Logf("%s: console %.0f, other count %.0f", what, got, want)
-		if math.Abs(got-want) > 0.02*of {
-			t.Errorf("%s: the console shows %.0f, want %.0f ± 2 %% of %.0f", what, got, want, of)
-		}
+		assert.InDelta(t, want, got, 0.02*of, what)
 	}
 	near("good", after.good-before.good, seen["good"], all)
 	near("degraded", after.degraded-before.degraded, seen["degraded"], all)
@@ -206,9 +201,8 @@ func compareConsole(t testing.TB, fleet *local.Fleet, m *mesh.Mesh, entry string
 		near("retries of the proxy", after.edge.MeshRetries-before.edge.MeshRetries, total[1]-proxied[1], total[0]-proxied[0])
 		near("attempts at staff-service", after.edge.Wire-before.edge.Wire, now-received, now-received)
 	}
-	if seen["good"] == 0 || now-received < all/2 {
-		t.Errorf("outcomes %v, %v calls received: nothing is proved", seen, now-received)
-	}
+	assert.NotZero(t, seen["good"])
+	assert.GreaterOrEqual(t, now-received, all/2, "calls received")
 	blocksInTime(t, fleet, m, p)
 	changesInTime(t, p)
 }
@@ -308,9 +302,7 @@ func waitFor(t testing.TB, p *page, since time.Time, what string, holds func(con
 	await(t, what, func() bool { _, ok := p.first(since, holds); return ok })
 	at, _ := p.first(since, holds)
 	t.Logf("%s: shown after %v", what, at.Sub(since))
-	if at.Sub(since) > shownWithin {
-		t.Errorf("%s: shown after %v, want at most %v", what, at.Sub(since), shownWithin)
-	}
+	assert.LessOrEqual(t, at.Sub(since), shownWithin, what)
 }
 
 // changesInTime makes changes as the page does, and waits until it shows them.

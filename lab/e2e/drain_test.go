@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/local"
 )
 
@@ -51,13 +54,9 @@ func TestDrain(t *testing.T) {
 			}
 		}
 	}
-	if int64(len(kept)) != load.sent.Load() {
-		t.Errorf("%d different reports kept of %d sent", len(kept), load.sent.Load())
-	}
+	assert.EqualValues(t, load.sent.Load(), len(kept), "different reports kept")
 	for report, times := range kept {
-		if times != 1 {
-			t.Errorf("report %s kept %d times", report, times)
-		}
+		assert.Equal(t, 1, times, "report %s", report)
 	}
 
 	// the tracker itself
@@ -68,16 +67,13 @@ func TestDrain(t *testing.T) {
 
 func endAndAwait(t testing.TB, fleet *local.Fleet, name string) {
 	t.Helper()
-	if _, err := fleet.Kill(name, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	_, err := fleet.Kill(name, syscall.SIGTERM)
+	require.NoError(t, err)
 	exited := false
 	awaitEvent(t, fleet, name, "the pod to come back", func(event local.Event) bool {
 		if event.Kind == local.Exited {
 			exited = true
-			if event.Detail != "exit status 0" {
-				t.Errorf("%s ended with %s", name, event.Detail)
-			}
+			assert.Equal(t, "exit status 0", event.Detail, name)
 		}
 		return exited && event.Kind == local.Ready
 	})

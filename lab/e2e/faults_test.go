@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/faults"
@@ -23,10 +23,9 @@ func TestFaultVerify(t *testing.T) {
 	meshtest.Binaries(t)
 	trial.Run(t, func(t *trial.T) {
 		c := launch(t, "--mesh", "--relays", "--ingress-port", "0", scenarios("circuit-breaking"))
-		code, stdout, stderr := c.run(t, "fault", "verify")
-		if rows := regexp.MustCompile(`(?m)^(delay|status|rate|reset|hang|truncate|slow|capacity|idle|crash|connect=hang|connect=delay|connect=cut) `).FindAllString(stdout, -1); code != 0 || len(rows) != 2*10+3 {
-			t.Errorf("exit code %d, %d rows, want 0 and 23:\n%s%s", code, len(rows), stdout, stderr)
-		}
+		stdout := c.ask(t, "fault", "verify")
+		rows := regexp.MustCompile(`(?m)^(delay|status|rate|reset|hang|truncate|slow|capacity|idle|crash|connect=hang|connect=delay|connect=cut) `).FindAllString(stdout, -1)
+		assert.Len(t, rows, 2*10+3, stdout)
 	})
 }
 
@@ -75,12 +74,8 @@ func TestStrangersTimeouts(t *testing.T) {
 // at returns the address of a pod's program.
 func (c *command) at(t testing.TB, name string) string {
 	t.Helper()
-	pods := c.pods(t).Pods
-	i := slices.IndexFunc(pods, func(p local.Pod) bool { return p.Name == name })
-	if i < 0 {
-		t.Fatalf("no pod %s", name)
-	}
-	return fmt.Sprintf("http://%s:%d", pods[i].Address, pods[i].Port)
+	pod := c.pod(t, name)
+	return fmt.Sprintf("http://%s:%d", pod.Address, pod.Port)
 }
 
 // setFaults sets the faults of the pods with a name, or clears them.

@@ -89,9 +89,7 @@ type position struct {
 func (p position) time(t testing.TB) time.Time {
 	t.Helper()
 	at, err := time.Parse("2006-01-02T15:04:05.000-0700", p.Timestamp)
-	if err != nil {
-		t.Fatalf("%s: timestamp: %v", p.Name, err)
-	}
+	require.NoError(t, err, p.Name)
 	return at
 }
 
@@ -141,9 +139,7 @@ func get(t testing.TB, url string, into any) bool {
 	if err != nil || r.status != http.StatusOK {
 		return false
 	}
-	if err := json.Unmarshal([]byte(r.body), into); err != nil {
-		t.Fatalf("GET %s: %v: %s", url, err, r.body)
-	}
+	require.NoError(t, json.Unmarshal([]byte(r.body), into), "GET %s: %s", url, r.body)
 	return true
 }
 

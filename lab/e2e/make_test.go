@@ -3,15 +3,16 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/skip"
@@ -52,18 +53,12 @@ func TestMakeInAnyPath(t *testing.T) {
 	do := func(args ...string) string {
 		t.Helper()
 		out, err := command(args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("make %q: %v: %s", args, err, out)
-		}
+		require.NoError(t, err, "make %q: %s", args, out)
 		return string(out)
 	}
-	if out := do("help"); !strings.Contains(out, "clean") {
-		t.Errorf("make help prints %s", out)
-	}
+	assert.Contains(t, do("help"), "clean")
 	do("build")
-	if _, err := os.Stat(filepath.Join(clone, ".cache/bin/fleetman")); err != nil {
-		t.Error(err)
-	}
+	assert.FileExists(t, filepath.Join(clone, ".cache/bin/fleetman"))
 
 	network := networkOf(t)
 	up := command("run", "UP=--network "+network+"0/24 --node-address "+network+"250 --ready-timeout "+patience.String()+" k8s/base")
@@ -83,29 +78,19 @@ func TestMakeInAnyPath(t *testing.T) {
 			t.Fatalf("make run is not ready: %s", read(t, log.Name()))
 		}
 	}
-	if err := syscall.Kill(-up.Process.Pid, syscall.SIGINT); err != nil { // like Ctrl-C in a terminal
-		t.Fatal(err)
-	}
-	if err := <-ended; !strings.HasSuffix(read(t, log.Name()), "stopping\n") {
-		t.Errorf("make run ended with %v: %s", err, read(t, log.Name()))
-	}
-	if !strings.Contains(printed.String(), "fleetman-webapp: http://"+network+"250:30080") {
-		t.Errorf("make run printed %s", printed.String())
-	}
-	if !strings.Contains(printed.String(), "console: http://"+network+"250:30090") {
-		t.Errorf("make run printed %s", printed.String())
-	}
+	require.NoError(t, syscall.Kill(-up.Process.Pid, syscall.SIGINT)) // like Ctrl-C in a terminal
+	err := <-ended
+	assert.Regexp(t, `stopping\n$`, read(t, log.Name()), "make run ended with %v", err)
+	assert.Contains(t, printed.String(), "fleetman-webapp: http://"+network+"250:30080")
+	assert.Contains(t, printed.String(), "console: http://"+network+"250:30090")
 
 	do("clean")
 	for _, gone := range []string{".cache", "services/webapp/ui/node_modules", "services/webapp/ui/dist/index.html", "lab/console/ui/node_modules", "lab/console/ui/dist/index.html"} {
-		if _, err := os.Stat(filepath.Join(clone, gone)); !os.IsNotExist(err) {
-			t.Errorf("after make clean, %s: %v", gone, err)
-		}
+		_, err := os.Stat(filepath.Join(clone, gone)) // a file or a directory
+		assert.ErrorIs(t, err, fs.ErrNotExist, "after make clean")
 	}
 	for _, kept := range []string{keep, filepath.Join(clone, "Makefile")} {
-		if _, err := os.Stat(kept); err != nil {
-			t.Errorf("after make clean: %v", err)
-		}
+		assert.FileExists(t, kept, "after make clean")
 	}
 }
 
@@ -157,8 +142,7 @@ long:
 			require.NoError(t, cmd.Process.Signal(test.signal))
 		}
 		_ = cmd.Wait() // the exit code is compared
-		if code := cmd.ProcessState.ExitCode(); code != test.code || !regexp.MustCompile("^"+test.want+"$").Match(out.Bytes()) {
-			t.Errorf("%q: exit code %d\n got %s\nwant %s", test.lanes, code, out.String(), test.want)
-		}
+		assert.Equal(t, test.code, cmd.ProcessState.ExitCode(), "%q", test.lanes)
+		assert.Regexp(t, "^"+test.want+"$", out.String(), "%q", test.lanes)
 	}
 }

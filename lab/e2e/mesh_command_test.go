@@ -8,18 +8,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/wants"
 )
 
 func (c *command) mesh(t testing.TB) *mesh.Status {
@@ -83,27 +83,22 @@ func TestMeshCommand(t *testing.T) {
 			"/":             "<title>Fleet Management</title>",
 			"/experimental": "<title>Fleet Management Istio Premium Enterprise Edition</title>",
 		} {
-			if r := send(t, http.MethodGet, ingress+path, ""); r.status != http.StatusOK || !strings.Contains(r.body, title) {
-				t.Errorf("GET %s: %d %s", path, r.status, r.body)
-			}
+			r := send(t, http.MethodGet, ingress+path, "")
+			assert.Equal(t, http.StatusOK, r.status, path)
+			assert.Contains(t, r.body, title, path)
 		}
 		split(t, 200)
 		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
 		// STRICT: the pod's proxy resets plaintext from the NodePort
-		if r, err := try(t.Context(), fresh, http.MethodGet, c.nodePort(t, "fleetman-webapp"), ""); err == nil {
-			t.Errorf("the NodePort accepts plaintext: %d", r.status)
-		}
+		_, err := try(t.Context(), fresh, http.MethodGet, c.nodePort(t, "fleetman-webapp"), "")
+		assert.Error(t, err, "the NodePort accepts plaintext")
 	})
 
 	t.Run("a list of plain files", func(t *testing.T) {
 		files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-		if err != nil || len(files) < 2 {
-			t.Fatalf("files %q, %v", files, err)
-		}
-		code, stdout, stderr := c.run(t, append([]string{"apply"}, append(files, file)...)...)
-		if code != 0 || !strings.HasSuffix(stdout, "nothing changed\n") {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-		}
+		require.NoError(t, err)
+		require.Greater(t, len(files), 1)
+		assert.Regexp(t, `nothing changed\n$`, c.ask(t, append([]string{"apply"}, append(files, file)...)...))
 	})
 
 	t.Run("a second launcher", func(t *testing.T) {
@@ -111,22 +106,20 @@ func TestMeshCommand(t *testing.T) {
 		began := time.Now()
 		code, stdout, stderr := c.run(t, c.upArgs("--mesh", "--ingress-port", "0", folder, file)...)
 		want := fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", c.state, c.up.Process.Pid)
-		if code != 1 || stdout != "" || stderr != want {
-			t.Errorf("exit code %d, %s%s, want %s", code, stdout, stderr, want)
-		}
+		assert.Equal(t, 1, code)
+		assert.Empty(t, stdout)
+		assert.Equal(t, want, stderr)
 		t.Logf("refused after %v", time.Since(began))
 		after := c.mesh(t)
-		if !after.Good() || after.Istiod.PID != before.Istiod.PID {
-			t.Errorf("the first fleet: %+v", after)
-		}
+		assert.True(t, after.Good(), "the first fleet: %+v", after)
+		assert.Equal(t, before.Istiod.PID, after.Istiod.PID)
 		await(t, "five vehicles", func() bool { return latest(t, ingress) != nil })
 	})
 
 	t.Run("a broken manifest", func(t *testing.T) {
 		rules, workloads := read(t, filepath.Join(folder, "istio.yaml")), read(t, filepath.Join(folder, "workloads.yaml"))
-		if !strings.Contains(rules, "weight: 90") || !strings.Contains(workloads, "replicas: 1") {
-			t.Fatal("the published manifests have changed")
-		}
+		require.Contains(t, rules, "weight: 90")
+		require.Contains(t, workloads, "replicas: 1")
 		for _, test := range []struct {
 			name             string
 			rules, workloads string
@@ -141,27 +134,21 @@ func TestMeshCommand(t *testing.T) {
 			write(t, filepath.Join(dir, "istio.yaml"), test.rules)
 			write(t, filepath.Join(dir, "workloads.yaml"), test.workloads)
 			code, stdout, stderr := c.run(t, "apply", dir, filepath.Join(folder, "services.yaml"), file)
-			if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.want) {
-				t.Errorf("%s: exit code %d, %s%s", test.name, code, stdout, stderr)
-			}
+			assert.Equal(t, 1, code, test.name)
+			assert.Empty(t, stdout, test.name)
+			wants.Text(t, test.name, stderr, "…"+test.want+"…\n")
 			t.Log(strings.TrimSpace(stderr))
 		}
 		split(t, 20)
-		if status := c.mesh(t); !status.Good() {
-			t.Errorf("Good is false: %+v", status)
-		}
+		status := c.mesh(t)
+		assert.True(t, status.Good(), "%+v", status)
 	})
 
 	t.Run("an object with a dangling reference", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "nowhere.yaml")
 		write(t, path, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: nowhere}\nspec: {hosts: [a.example], gateways: [nobody], http: [{route: [{destination: {host: fleetman-webapp}}]}]}\n")
-		code, stdout, stderr := c.run(t, "apply", folder, file, path)
-		if code != 0 || !strings.Contains(stdout, `VirtualService nowhere: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`) {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-		}
-		if code, stdout, stderr := c.run(t, "apply", folder, file); code != 0 || !strings.Contains(stdout, "VirtualService nowhere deleted") {
-			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-		}
+		assert.Contains(t, c.ask(t, "apply", folder, file, path), `VirtualService nowhere: error: Referenced gateway not found: "nobody" (istioctl analyze, IST0101)`)
+		assert.Contains(t, c.ask(t, "apply", folder, file), "VirtualService nowhere deleted")
 	})
 
 	t.Run("saved while watched", func(t *testing.T) {
@@ -197,9 +184,7 @@ func TestMeshCommand(t *testing.T) {
 			}
 		}
 		require.NoError(t, watching.Process.Signal(os.Interrupt))
-		if err := watching.Wait(); err != nil {
-			t.Errorf("ended by Ctrl-C: %v", err)
-		}
+		assert.NoError(t, watching.Wait(), "ended by Ctrl-C")
 	})
 
 	t.Run("istioctl", func(t *testing.T) {
@@ -208,44 +193,31 @@ func TestMeshCommand(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), meshtest.Binaries(t).Istioctl.Path, args...)
 			cmd.Env = append(os.Environ(), "KUBECONFIG="+status.Kubeconfig)
 			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Errorf("istioctl %q: %v: %s", args, err, out)
-			}
+			require.NoError(t, err, "istioctl %q: %s", args, out)
 			return string(out)
 		}
 		proxies := istioctl("proxy-status")
 		for _, p := range status.Proxies {
-			if name := strings.TrimSuffix(p.Name, "-0") + "-0." + p.Namespace; !strings.Contains(proxies, name) {
-				t.Errorf("istioctl proxy-status has no %s: %s", name, proxies)
-			}
+			assert.Contains(t, proxies, strings.TrimSuffix(p.Name, "-0")+"-0."+p.Namespace)
 		}
-		if out := istioctl("analyze", "--all-namespaces", "--failure-threshold", "Warning"); !strings.Contains(out, "No validation issues found") {
-			t.Errorf("istioctl analyze: %s", out)
-		}
+		assert.Contains(t, istioctl("analyze", "--all-namespaces", "--failure-threshold", "Warning"), "No validation issues found")
 	})
 
 	t.Run("a proxy that hangs", func(t *testing.T) {
-		pod := slices.IndexFunc(c.pods(t).Pods, func(p local.Pod) bool { return strings.HasPrefix(p.Name, "api-gateway") })
-		if pod < 0 {
-			t.Fatal("no api-gateway")
-		}
-		id := c.pods(t).Pods[pod].Name
+		const id = "api-gateway-0"
 		proxy := proxyOf(t, *c.mesh(t), id)
 		require.NoError(t, syscall.Kill(proxy.PID, syscall.SIGSTOP))
 		defer syscall.Kill(proxy.PID, syscall.SIGCONT)
 		stopped := time.Now()
-		ready := func() bool { return c.pods(t).Pods[pod].Ready }
+		ready := func() bool { return c.pod(t, id).Ready }
 		await(t, "the pod to be unready", func() bool { return !ready() })
 		t.Logf("unready after %v", time.Since(stopped))
 		queried := time.Now()
 		status := c.mesh(t)
-		if took := time.Since(queried); took > time.Minute { // it gives up after 2 s, and the proxy is stopped until the test continues it
-			t.Errorf("mesh status took %v", took)
-		}
+		assert.Less(t, time.Since(queried), time.Minute) // it gives up after 2 s, and the proxy is stopped until the test continues it
+		assert.False(t, status.Good())
 		for _, p := range status.Proxies {
-			if p.Ready == (p.Name == id) || status.Good() {
-				t.Errorf("%s is ready: %v; Good: %v", p.Name, p.Ready, status.Good())
-			}
+			assert.Equal(t, p.Name != id, p.Ready, p.Name)
 		}
 		require.NoError(t, syscall.Kill(proxy.PID, syscall.SIGCONT))
 		await(t, "the pod to be ready", ready)
@@ -261,9 +233,8 @@ func TestMeshCommand(t *testing.T) {
 		for _, pod := range c.pods(t).Pods {
 			pids = append(pids, pod.PID)
 		}
-		if want := 2 + 2*len(c.pods(t).Pods); len(pids) != want || slices.Contains(pids, 0) {
-			t.Fatalf("processes %v, want istiod, the ingress gateway, and a proxy and a program for each pod", pids)
-		}
+		require.Len(t, pids, 2+2*len(c.pods(t).Pods), "istiod, the ingress gateway, and a proxy and a program for each pod")
+		require.NotContains(t, pids, 0)
 		require.NoError(t, c.up.Process.Kill())
 		for _, pid := range pids {
 			await(t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })

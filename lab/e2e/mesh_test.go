@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
@@ -22,6 +23,7 @@ import (
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/wants"
 )
 
 const driver = "/api/vehicles/driver/City%20Truck"
@@ -153,6 +155,13 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// allGood fails unless there are responses, and only those of the two versions.
+func allGood(t testing.TB, counts map[string]int) {
+	t.Helper()
+	assert.NotEmpty(t, counts)
+	assert.Subset(t, []string{"safe", "risky"}, slices.Collect(maps.Keys(counts)), "responses %v", counts)
+}
+
 func total(counts map[string]int) (sum int) {
 	for n := range maps.Values(counts) {
 		sum += n
@@ -164,9 +173,7 @@ func total(counts map[string]int) (sum int) {
 func proxyOf(t testing.TB, status mesh.Status, name string) mesh.ProxyStatus {
 	t.Helper()
 	i := slices.IndexFunc(status.Proxies, func(p mesh.ProxyStatus) bool { return p.Name == name })
-	if i < 0 {
-		t.Fatalf("no proxy of %s", name)
-	}
+	require.GreaterOrEqual(t, i, 0, "no proxy of %s", name)
 	return status.Proxies[i]
 }
 
@@ -205,9 +212,7 @@ func with(t testing.TB, objects *manifest.Objects, kind, name, old, new string) 
 		if o.Kind != kind || o.Name != name {
 			continue
 		}
-		if !strings.Contains(string(o.JSON), old) {
-			t.Fatalf("no %s in %s", old, o.JSON)
-		}
+		require.Contains(t, string(o.JSON), old)
 		found, err := manifest.Decode(o.Source, []byte(strings.ReplaceAll(string(o.JSON), old, new)))
 		require.NoError(t, err)
 		changed.All[i] = found[0]
@@ -234,9 +239,7 @@ func TestMesh(t *testing.T) {
 	good(t, m)
 
 	t.Run("identity", func(t *testing.T) {
-		if counts := answers(t, ingress+driver, 20); counts["safe"]+counts["risky"] != 20 {
-			t.Fatalf("responses %v", counts)
-		}
+		allGood(t, answers(t, ingress+driver, 20))
 		want := map[string]string{ // the identity of each pod's caller
 			"webapp-0":      "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
 			"api-gateway-0": "spiffe://cluster.local/ns/default/sa/webapp",
@@ -251,30 +254,24 @@ func TestMesh(t *testing.T) {
 	})
 
 	t.Run("apply", func(t *testing.T) {
-		applied, err := m.Apply(t.Context(), onlyRisky(t, objects))
-		if err != nil || !slices.Equal(applied.Changed, []string{"VirtualService fleetman-staff-service changed"}) {
-			t.Fatalf("%+v, %v", applied, err)
-		}
+		applied := apply(t, m, onlyRisky(t, objects))
+		require.Equal(t, []string{"VirtualService fleetman-staff-service changed"}, applied.Changed)
 		t.Logf("in every proxy after %.2f s", applied.Seconds)
-		if counts := answers(t, ingress+driver, 50); counts["risky"] != 50 {
-			t.Errorf("responses %v", counts)
-		}
+		assert.Equal(t, map[string]int{"risky": 50}, answers(t, ingress+driver, 50))
 		// an invalid object: nothing is applied
 		for _, refused := range []*manifest.Objects{
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight"`, `"wieght"`),
 			with(t, objects, "VirtualService", "fleetman-staff-service", `"weight":90`, `"weight":-1`),
 		} {
-			if applied, err := m.Apply(t.Context(), refused); err == nil || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%+v, %v, want an error of one line", applied, err)
-			}
-			if counts := answers(t, ingress+driver, 10); counts["risky"] != 10 {
-				t.Errorf("after a refused apply: responses %v", counts)
-			}
+			_, err := m.Apply(t.Context(), refused)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), "\n")
+			assert.Equal(t, map[string]int{"risky": 10}, answers(t, ingress+driver, 10), "after a refused apply")
 		}
 		apply(t, m, objects)
-		if counts := answers(t, ingress+driver, 50); counts["safe"] < 25 || counts["safe"]+counts["risky"] != 50 {
-			t.Errorf("responses %v", counts)
-		}
+		counts := answers(t, ingress+driver, 50)
+		allGood(t, counts)
+		assert.GreaterOrEqual(t, counts["safe"], 25)
 		good(t, m)
 	})
 
@@ -299,12 +296,8 @@ func TestMesh(t *testing.T) {
 				go func() { _, err := m.Apply(t.Context(), to); applied <- err }()
 				await(t, "the change", func() bool { return answers(t, ingress+driver, 1)[want] == 1 })
 				took = append(took, time.Since(began))
-				if err := <-applied; err != nil {
-					t.Fatal(err)
-				}
-				if counts := answers(t, ingress+driver, 10); counts[want] != 10 {
-					t.Errorf("after Apply: responses %v", counts)
-				}
+				require.NoError(t, <-applied)
+				assert.Equal(t, map[string]int{want: 10}, answers(t, ingress+driver, 10), "after Apply")
 			}
 			slices.Sort(took)
 			t.Logf("round %d: %v", round, took)
@@ -332,13 +325,12 @@ func TestMesh(t *testing.T) {
 		if at < 0 || p.Upstreams[at].Retries == 0 || p.Upstreams[at].RetrySuccess == 0 || p.Upstreams[at].Tries < 20+p.Upstreams[at].Retries {
 			t.Errorf("upstreams of %s: %+v", p.Name, p.Upstreams)
 		}
-		if r := send(t, http.MethodGet, "http://"+p.Admin+"/stats/prometheus", ""); !strings.Contains(r.body, `envoy_cluster_upstream_rq_retry{cluster_name="`+cluster+`"}`) {
-			t.Error("the proxy's metrics have no retries")
-		}
+		r := send(t, http.MethodGet, "http://"+p.Admin+"/stats/prometheus", "")
+		assert.Contains(t, r.body, `envoy_cluster_upstream_rq_retry{cluster_name="`+cluster+`"}`)
 		awaitEvent(t, m.Fleet(), "webapp-0", "a retry", func(event local.Event) bool {
 			retried := event.Kind == local.Retried && event.Time.After(began)
-			if retried && !strings.Contains(event.Detail, " to fleetman-api-gateway.default:8080: ") {
-				t.Errorf("the event is %q", event.Detail)
+			if retried {
+				assert.Contains(t, event.Detail, " to fleetman-api-gateway.default:8080: ")
 			}
 			return retried
 		})
@@ -349,9 +341,7 @@ func TestMesh(t *testing.T) {
 		all := plus(t, objects, read(t, "testdata/kinds.yaml"))
 		more := all.All[len(objects.All):]
 		applied := apply(t, m, all)
-		if len(applied.Changed) != len(more) {
-			t.Fatalf("%+v", applied)
-		}
+		require.Len(t, applied.Changed, len(more))
 		// each is in a proxy's configuration, or has a note
 		config := proxyConfig(t, m, "staff-service-0") + proxyConfig(t, m, "istio-ingressgateway")
 		for _, object := range more {
@@ -363,10 +353,7 @@ func TestMesh(t *testing.T) {
 			case "PeerAuthentication":
 				continue // it only removes configuration; TestMeshCommand tests one
 			}
-			shows := strings.Contains(config, sign)
-			if noted == shows {
-				t.Errorf("%s: noted: %v, in a proxy's configuration: %v", object.Ref(), noted, shows)
-			}
+			assert.NotEqual(t, noted, strings.Contains(config, sign), "%s: noted, and in a proxy's configuration", object.Ref())
 		}
 		good(t, m)
 		apply(t, m, objects)
@@ -381,14 +368,9 @@ func TestMesh(t *testing.T) {
 			return now.Ready && now.Restarts == before.Restarts+1
 		})
 		good(t, m)
-		counts := stop()
-		if counts["safe"]+counts["risky"] != total(counts) || total(counts) == 0 {
-			t.Errorf("responses meanwhile %v", counts)
-		}
+		allGood(t, stop())
 		apply(t, m, onlyRisky(t, objects))
-		if counts := answers(t, ingress+driver, 20); counts["risky"] != 20 {
-			t.Errorf("responses after its return %v", counts)
-		}
+		assert.Equal(t, map[string]int{"risky": 20}, answers(t, ingress+driver, 20), "after its return")
 		apply(t, m, objects)
 	})
 
@@ -404,33 +386,21 @@ func TestMesh(t *testing.T) {
 		await(t, "answers", func() bool { return answers(t, ingress+driver, 1)["safe"] == 1 })
 	})
 
-	if err := m.Err(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, m.Err())
 
 	t.Run("rejected by the proxies", func(t *testing.T) {
-		applied, err := m.Apply(t.Context(), plus(t, objects, meshtest.RejectedFilter))
-		if err == nil || !strings.Contains(err.Error(), "proxy of ") || !strings.Contains(err.Error(), "rejected an update: ") ||
-			!strings.HasSuffix(err.Error(), "; the old objects are restored") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%+v, %v", applied, err)
-		}
-		if m.Err() == nil {
-			t.Error("Err returns nil")
-		}
+		_, err := m.Apply(t.Context(), plus(t, objects, meshtest.RejectedFilter))
+		wants.Error(t, "Apply", err, "…proxy of …rejected an update: …; the old objects are restored")
+		assert.Error(t, m.Err())
 		status := m.Status(t.Context())
-		if status.Good() || len(status.Failures) == 0 {
-			t.Errorf("Good is true: %+v", status.Failures)
-		}
-		if counts := answers(t, ingress+driver, 10); counts["safe"]+counts["risky"] != 10 {
-			t.Errorf("responses %v", counts)
-		}
+		assert.False(t, status.Good())
+		assert.NotEmpty(t, status.Failures)
+		allGood(t, answers(t, ingress+driver, 10))
 	})
 
 	began := time.Now()
 	m.Stop()
-	if took := time.Since(began); took > time.Minute { // one or two seconds; the grace period of the pods is 75
-		t.Errorf("it took %v to stop", took)
-	}
+	assert.Less(t, time.Since(began), time.Minute) // one or two seconds; the grace period of the pods is 75
 }
 
 const retries = `
@@ -464,16 +434,10 @@ func TestMeshDrain(t *testing.T) {
 	for _, name := range ended {
 		endAndAwait(t, m.Fleet(), name)
 	}
-	counts := stop()
-	if counts["safe"]+counts["risky"] != total(counts) {
-		t.Errorf("responses %v", counts)
-	}
-	t.Logf("%d requests", total(counts))
+	allGood(t, stop())
 	good(t, m)
 	for _, p := range m.Status(t.Context()).Proxies {
-		if gone := slices.Contains(ended, p.Name); gone != (p.PID != proxies[p.Name]) {
-			t.Errorf("%s: process %d, before %d", p.Name, p.PID, proxies[p.Name])
-		}
+		assert.Equal(t, slices.Contains(ended, p.Name), p.PID != proxies[p.Name], "%s: process %d, before %d", p.Name, p.PID, proxies[p.Name])
 	}
 }
 
@@ -505,9 +469,8 @@ spec:
 	m, _ := startMesh(t, plus(t, objects, rules))
 	good(t, m)
 	path := "/driver/City%20Truck/31"
-	if r := send(t, http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, "", "Host", host+":8080"); r.status != http.StatusOK {
-		t.Errorf("status %d: %s", r.status, r.body)
-	}
+	r := send(t, http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, "", "Host", host+":8080")
+	assert.Equal(t, http.StatusOK, r.status, r.body)
 	await(t, "the egress gateway's access log", func() bool {
 		return slices.ContainsFunc(access(t, m, "istio-egressgateway"), func(e envoy.AccessEntry) bool {
 			return e.Path == path && e.Status == http.StatusOK && e.Cluster == "outbound|8080||"+host
@@ -536,9 +499,7 @@ func TestMeshTraces(t *testing.T) {
 	otlp := newCollector(t)
 	m, ingress := startMesh(t, manifests(t, scenarios("canary-weighted")),
 		environ("OTEL_EXPORTER_OTLP_ENDPOINT="+otlp.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none"))
-	if counts := answers(t, ingress+driver, 1); counts["safe"]+counts["risky"] != 1 {
-		t.Fatalf("responses %v", counts)
-	}
+	allGood(t, answers(t, ingress+driver, 1))
 	good(t, m)
 	want := []string{
 		"istio-ingressgateway.istio-system CLIENT", "webapp.default SERVER", "webapp SERVER", "webapp CLIENT", "webapp.default CLIENT",

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"fleetman.example/lab/trace"
 )
 
@@ -25,9 +28,8 @@ func TestOneRequest(t *testing.T) {
 	setFaults(t, m.Fleet(), "staff-service", "status=503,method=GET")
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	r := send(t, http.MethodGet, ingress+driver, "", "Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
-	if r.status != http.StatusOK || r.header.Get("X-Fallback") != "placeholder" {
-		t.Fatalf("got %d, fallback %q", r.status, r.header.Get("X-Fallback"))
-	}
+	require.Equal(t, http.StatusOK, r.status)
+	require.Equal(t, "placeholder", r.header.Get("X-Fallback"))
 	// a line for each step: SERVICE [proxy] KIND STATUS REASON
 	want := map[string]int{
 		"istio-ingressgateway proxy server ok":                                 1,
@@ -64,7 +66,6 @@ func TestOneRequest(t *testing.T) {
 		}
 		return true
 	})
-	if got.Status != trace.Degraded || got.Root != "istio-ingressgateway GET "+strings.ReplaceAll(driver, "%20", " ") {
-		t.Errorf("status %s, root %q", got.Status, got.Root)
-	}
+	assert.Equal(t, trace.Degraded, got.Status)
+	assert.Equal(t, "istio-ingressgateway GET "+strings.ReplaceAll(driver, "%20", " "), got.Root)
 }

@@ -69,9 +69,8 @@ func returnSeries(t testing.TB, program string) {
 	repository, err := filepath.Abs(root)
 	require.NoError(t, err)
 	p := startPrometheus(t, program, node, monitoring.ScrapeConfig(m.Fleet().Pods(), m.Status(t.Context()).Proxies, time.Second, repository))
-	if _, err := m.Fleet().Kill("vehicle-telemetry-0", syscall.SIGSTOP); err != nil { // for FleetmanTargetDown
-		t.Fatal(err)
-	}
+	_, err = m.Fleet().Kill("vehicle-telemetry-0", syscall.SIGSTOP) // for FleetmanTargetDown
+	require.NoError(t, err)
 
 	pending, began := queries(t), time.Now()
 	t.Logf("%d queries", len(pending))
@@ -141,9 +140,7 @@ func queries(t testing.TB) map[string]*expected {
 				Rules []struct{ Alert, Record, Expr string }
 			}
 		}
-		if err := yaml.Unmarshal(text, &content); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+		require.NoError(t, yaml.Unmarshal(text, &content), file)
 		for _, panel := range content.Panels {
 			for _, target := range panel.Targets {
 				q := &expected{of: filepath.Base(file) + ": " + panel.Title}
@@ -159,9 +156,7 @@ func queries(t testing.TB) map[string]*expected {
 			}
 		}
 	}
-	if len(found) < 50 {
-		t.Fatalf("only %d queries", len(found))
-	}
+	require.GreaterOrEqual(t, len(found), 50, "queries")
 	// What Kiali asks for.
 	found[`sum by (source_workload_namespace, source_workload, source_canonical_service, source_canonical_revision, destination_service_namespace, destination_service, destination_service_name, destination_workload, request_protocol, response_code, response_flags) (rate(istio_requests_total{reporter="source"}[15s])) > 0`] = &expected{
 		of:     "Kiali's graph",
@@ -180,9 +175,8 @@ func startPrometheus(t testing.TB, program string, node netip.Addr, config map[s
 	require.NoError(t, err)
 	file := filepath.Join(dir, "prometheus.yml")
 	require.NoError(t, os.WriteFile(file, text, 0o644))
-	if out, err := exec.Command("promtool", "check", "config", file).CombinedOutput(); err != nil {
-		t.Fatalf("promtool: %v\n%s", err, out)
-	}
+	out, err := exec.Command("promtool", "check", "config", file).CombinedOutput()
+	require.NoError(t, err, "promtool: %s", out)
 	address := netip.AddrPortFrom(node, 9090).String()
 	cmd := exec.Command(program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
@@ -248,15 +242,11 @@ func (p *prometheus) rulesAreHealthy(t testing.TB) {
 		}
 	}
 	await(t, "all rules to be evaluated", func() bool {
-		if failed := p.get(t, "/api/v1/rules", &data); failed != "" {
-			t.Fatal(failed)
-		}
+		require.Empty(t, p.get(t, "/api/v1/rules", &data))
 		n := 0
 		for _, group := range data.Groups {
 			for _, rule := range group.Rules {
-				if rule.Health == "err" {
-					t.Fatalf("%s: %s", rule.Name, rule.LastError)
-				}
+				require.NotEqual(t, "err", rule.Health, "%s: %s", rule.Name, rule.LastError)
 				if rule.Health != "ok" {
 					return false
 				}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -36,24 +38,18 @@ func shippedRoutes(t testing.TB) map[string]route {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		name := gpxName.FindSubmatch(text)
-		if name == nil {
-			t.Fatalf("%s has no name", file)
-		}
+		require.NotNil(t, name, "%s has no name", file)
 		r := route{index: map[place]int{}}
 		for _, p := range gpxPoint.FindAllSubmatch(text, -1) {
 			lat, err := strconv.ParseFloat(string(p[1]), 64)
 			lng, other := strconv.ParseFloat(string(p[2]), 64)
-			if err != nil || other != nil {
-				t.Fatalf("%s: %q", file, p[0])
-			}
+			require.NoError(t, errors.Join(err, other), file)
 			r.index[place{lat, lng}] = len(r.points)
 			r.points = append(r.points, position{Lat: lat, Lng: lng})
 		}
 		routes[string(name[1])] = r
 	}
-	if len(routes) != 5 {
-		t.Fatalf("%d routes are shipped, want five", len(routes))
-	}
+	require.Len(t, routes, 5)
 	return routes
 }
 
@@ -155,8 +151,6 @@ func TestImplausible(t *testing.T) {
 	} {
 		d := right
 		tc.change(&d)
-		if got := d.implausible(route{}); got != tc.want {
-			t.Errorf("%s: got %q, want %q", name, got, tc.want)
-		}
+		assert.Equal(t, tc.want, d.implausible(route{}), name)
 	}
 }

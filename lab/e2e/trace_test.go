@@ -8,11 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/skip"
@@ -30,9 +30,8 @@ func programs(t testing.TB, names ...string) (dir string) {
 	}
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "go %q: %s", args, out)
 	return dir
 }
 
@@ -73,9 +72,7 @@ func run(t testing.TB, program string, environment ...string) process {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case err := <-ended:
-			if err != nil {
-				t.Errorf("%s: %v", filepath.Base(program), err)
-			}
+			assert.NoError(t, err, filepath.Base(program))
 		case <-time.After(patience):
 			t.Errorf("%s does not end", filepath.Base(program))
 			_ = cmd.Process.Kill()
@@ -85,9 +82,7 @@ func run(t testing.TB, program string, environment ...string) process {
 	t.Cleanup(p.end)
 	select {
 	case addr, ok := <-listening:
-		if !ok {
-			t.Fatalf("%s ended before it listened", filepath.Base(program))
-		}
+		require.True(t, ok, "%s ended before it listened", filepath.Base(program))
 		if addr != "" {
 			p.url = "http://" + addr
 		}
@@ -161,9 +156,7 @@ func TestTraces(t *testing.T) {
 		simulator.end() // no new report
 		await(t, "the rest of what was under way", func() bool { return whole() == len(reports()) || t.Failed() })
 		for id, drawing := range reports() {
-			if drawing != reportTrace {
-				t.Errorf("trace %s:\n%s\nwant:\n%s", id, drawing, reportTrace)
-			}
+			assert.Equal(t, reportTrace, drawing, "trace %s", id)
 		}
 	})
 
@@ -172,9 +165,9 @@ func TestTraces(t *testing.T) {
 			skip.Without(t, "the page is not built: make ui")
 		}
 		webapp := start("webapp", "API_GATEWAY_URL="+gateway.url)
-		if r := send(t, http.MethodGet, webapp.url+driver, ""); r.status != http.StatusOK || !strings.Contains(r.body, `"name":"Pam Parry"`) {
-			t.Fatalf("got %d %s", r.status, r.body)
-		}
+		r := send(t, http.MethodGet, webapp.url+driver, "")
+		require.Equal(t, http.StatusOK, r.status, r.body)
+		require.Contains(t, r.body, `"name":"Pam Parry"`)
 		var traces map[string]string
 		await(t, "its trace", func() bool {
 			traces = otlp.traces("webapp GET /api/*path")
@@ -183,22 +176,17 @@ func TestTraces(t *testing.T) {
 			}
 			return false
 		})
-		if len(traces) != 1 {
-			t.Errorf("%d traces of one request", len(traces))
-		}
+		assert.Len(t, traces, 1, "one request")
 	})
 
 	t.Run("log lines", func(t *testing.T) {
 		staff.end()
 		r := send(t, http.MethodGet, gateway.url+"/vehicles/driver/City%20Truck", "")
-		if want := `"message":"connection refused reading staff-service GET /driver/City%20Truck"`; r.status != http.StatusInternalServerError || !strings.Contains(r.body, want) {
-			t.Fatalf("got %d %s", r.status, r.body)
-		}
+		require.Equal(t, http.StatusInternalServerError, r.status, r.body)
+		require.Contains(t, r.body, `"message":"connection refused reading staff-service GET /driver/City%20Truck"`)
 		gateway.end()
 		lines := otlp.logged("api-gateway", "request failed")
-		if len(lines) != 1 {
-			t.Fatalf("got log lines %v, want one", lines)
-		}
+		require.Len(t, lines, 1)
 		spans := slices.DeleteFunc(otlp.of("api-gateway")[lines[0].trace], func(s span) bool { return s.kind != "SERVER" })
 		if len(spans) != 1 || spans[0].id != lines[0].span || spans[0].parent != "" {
 			t.Errorf("the log record %v is not of its request %v", lines[0], spans)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/trial"
@@ -44,29 +45,20 @@ func TestFleet(t *testing.T) {
 		pods, ports := table(read(t, c.out))
 		page := ports["fleetman-webapp"]
 		want := []string{"api-gateway-0", "position-simulator-0", "position-tracker-0", "staff-service-0", "vehicle-telemetry-0", "webapp-0"}
-		if names := slices.Sorted(maps.Keys(pods)); !slices.Equal(names, want) {
-			t.Errorf("the table has %q", names)
-		}
+		assert.Equal(t, want, slices.Sorted(maps.Keys(pods)))
 		for name, pod := range pods {
-			if pod != (row{"yes", "0"}) {
-				t.Errorf("%s: %+v", name, pod)
-			}
+			assert.Equal(t, row{"yes", "0"}, pod, name)
 		}
 
 		routes := shippedRoutes(t)
 		drives := watch(t, page, routes, 6*time.Second)
-		if len(drives) != len(routes) {
-			t.Errorf("%d vehicles drive, %d routes are shipped", len(drives), len(routes))
-		}
+		assert.Len(t, drives, len(routes))
 		for name, d := range drives {
-			if problem := d.implausible(routes[name]); problem != "" {
-				t.Errorf("%s: %s", name, problem)
-			}
+			assert.Empty(t, d.implausible(routes[name]), name)
 		}
-		var driver struct{ Name string }
-		if !get(t, page+"/api/vehicles/driver/City%20Truck", &driver) || driver.Name != "Pam Parry" {
-			t.Errorf("City Truck's driver is %q, want Pam Parry", driver.Name)
-		}
+		var who struct{ Name string }
+		assert.True(t, get(t, page+driver, &who))
+		assert.Equal(t, "Pam Parry", who.Name)
 
 		for _, name := range []string{"api-gateway-0", "position-tracker-0"} {
 			c.ask(t, "kill", name, "--signal", "KILL")
@@ -87,9 +79,7 @@ func (c *command) interrupt(t testing.TB, page string) {
 	require.NoError(t, c.up.Process.Signal(os.Interrupt))
 	select {
 	case err := <-c.ended:
-		if err != nil {
-			t.Errorf("after Ctrl-C: %v", err)
-		}
+		assert.NoError(t, err, "after Ctrl-C")
 	case <-time.After(time.Minute):
 		t.Fatal("running a minute after Ctrl-C")
 	}
@@ -102,7 +92,6 @@ func (c *command) interrupt(t testing.TB, page string) {
 		conn.Close()
 		t.Errorf("%s is still open", page)
 	}
-	if code, stdout, _ := c.run(t, "pods"); code == 0 {
-		t.Errorf("fleetman pods after the end: %s", stdout)
-	}
+	code, stdout, _ := c.run(t, "pods")
+	assert.NotZero(t, code, "fleetman pods after the end: %s", stdout)
 }

@@ -1,9 +1,10 @@
 package e2e
 
 import (
-	"regexp"
-	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/trial"
 )
@@ -32,52 +33,35 @@ func TestWalk(t *testing.T) {
 			{"egress", "2 pods started, 2 ended"},
 			{"plain", "6 pods started, 7 ended"},
 		} {
-			applied, err := m.Apply(t.Context(), manifests(t, scenarios(step.scenario)))
-			if err != nil {
-				t.Fatalf("%s: %v", step.scenario, err)
-			}
+			applied := apply(t, m, manifests(t, scenarios(step.scenario)))
 			t.Logf("%s: %s, %.1f s", step.scenario, applied.Pods, applied.Seconds)
-			if applied.Pods != step.pods {
-				t.Errorf("%s: %s, want %s", step.scenario, applied.Pods, step.pods)
-			}
+			assert.Equal(t, step.pods, applied.Pods, step.scenario)
 			good(t, m)
 			if step.scenario == "canary-weighted" {
 				await(t, "a response of the canary", func() bool { return answers(t, page+driver, 1)["risky"] == 1 })
 			}
 			var deployments []string
 			for _, pod := range m.Fleet().Pods() {
-				if pod.State == "running" && !pod.Ready {
-					t.Errorf("%s: %s is not ready: %s", step.scenario, pod.Name, pod.Why)
-				}
+				assert.True(t, pod.State != "running" || pod.Ready, "%s: %s is not ready: %s", step.scenario, pod.Name, pod.Why)
 				deployments = append(deployments, pod.Deployment)
 			}
-			if joined := strings.Join(deployments, " "); step.scenario == "egress" && !strings.Contains(joined, "driver-monitoring") {
-				t.Errorf("%s: pods of %s", step.scenario, joined)
+			if step.scenario == "egress" {
+				assert.Contains(t, deployments, "driver-monitoring")
 			}
 		}
 
 		// a pod that does not start changes nothing
 		before := running()
-		givenUp := regexp.MustCompile(`^pod staff-service-risky-\d+: given up because it failed 5 times[^\n]*, which ends with(\n  [^\n]*)+$`) // the number of one that ends is taken
+		const givenUp = `^pod staff-service-risky-\d+: given up because it failed 5 times[^\n]*, which ends with(\n  [^\n]*)+$` // the number of one that ends is taken
 		broken := with(t, manifests(t, scenarios("canary-weighted")), "Deployment", "staff-service-risky", `"placeholder"`, `"nonsense"`)
-		if _, err := m.Apply(t.Context(), broken); err == nil || !givenUp.MatchString(err.Error()) {
-			t.Errorf("a pod that does not start: %v", err)
-		}
+		_, err := m.Apply(t.Context(), broken)
+		require.Error(t, err)
+		assert.Regexp(t, givenUp, err.Error())
 		await(t, "the end of the new pods", func() bool { return len(m.Fleet().Pods()) == len(before) })
-		for deployment, pid := range running() {
-			if pid != before[deployment] {
-				t.Errorf("%s: process %d, before %d", deployment, pid, before[deployment])
-			}
-		}
+		assert.Equal(t, before, running())
 		good(t, m)
 		counts := stop()
-		for text, n := range counts {
-			if text != "safe" && text != "risky" {
-				t.Errorf("%d responses: %s", n, text)
-			}
-		}
-		if counts["safe"] < 100 {
-			t.Errorf("responses %v", counts)
-		}
+		allGood(t, counts)
+		assert.GreaterOrEqual(t, counts["safe"], 100)
 	})
 }
