@@ -307,6 +307,12 @@ func (a *api) remove(w http.ResponseWriter, path string) {
 		fail(w, 404, path+" not found")
 		return
 	}
+	if o := a.objects[path].object(); len(o.GetFinalizers()) > 0 {
+		o.SetDeletionTimestamp(new(metav1.Now()))
+		a.objects[path].own = o.Object
+		respond(w, 200, o.Object)
+		return
+	}
 	delete(a.objects, path)
 	if name, ok := strings.CutPrefix(path, "/api/v1/namespaces/"); ok && !strings.Contains(name, "/") {
 		maps.DeleteFunc(a.objects, func(other string, _ *stored) bool { return strings.Contains(other, "/namespaces/"+name+"/") })

@@ -148,7 +148,7 @@ func (c *Client) podNames(ctx context.Context) (sets.Set[string], error) {
 
 // restore applies the objects of the record again, after an error.
 func (c *Client) restore(ctx context.Context, old record, parent *corev1.Secret, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneWithin)
 	defer cancel()
 	current, err := c.parent(ctx) // with the kinds of both
 	if err == nil {
@@ -304,7 +304,7 @@ func (c *Client) make(ctx context.Context, changed []difference) error {
 		return err
 	}
 	if len(pods) > 0 {
-		if err := c.awaitReady(ctx, readyWithin, func(string) {}); err != nil {
+		if err := c.awaitReady(ctx, readyWithin, c.say); err != nil {
 			return err
 		}
 	}
@@ -320,7 +320,7 @@ func (c *Client) make(ctx context.Context, changed []difference) error {
 	if err := c.awaitApplied(ctx, expect, rejected); err != nil {
 		return err
 	}
-	return c.awaitReady(ctx, readyWithin, func(string) {}) // until the pods of deleted Deployments have ended
+	return c.awaitReady(ctx, readyWithin, c.say) // until the pods of deleted Deployments have ended
 }
 
 // expected is what istiod must have.
@@ -369,9 +369,10 @@ func (c *Client) rejected(ctx context.Context) (map[string]int, error) {
 // awaitApplied returns when istiod has the expected state and every proxy is in sync, at once for a fleet without
 // proxies. An update that a proxy rejects is an error.
 func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map[string]int) error {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, appliedWithin)
 	defer cancel()
-	for {
+	for shown := ""; ; {
 		status, err := c.Mesh(ctx)
 		if errors.Is(err, errNoProxies) {
 			return nil
@@ -395,11 +396,16 @@ func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map
 		case len(missing) == 0 && len(late) == 0:
 			return nil
 		}
+		text := strings.Join(missing, "; ")
+		if len(missing) == 0 {
+			text = "proxies not in sync with istiod: " + strings.Join(late, ", ")
+		}
+		if text != shown && time.Since(began) > patience {
+			shown = text
+			c.say("waiting: " + text)
+		}
 		if process.Sleep(ctx, pollEvery) != nil {
-			if len(missing) > 0 {
-				return c.fail(nil, "%s", strings.Join(missing, "; "))
-			}
-			return c.fail(nil, "proxies not in sync with istiod: %s", strings.Join(late, ", "))
+			return &UnfinishedError{fmt.Sprintf("cluster %s: %s", c.context, text), nil}
 		}
 	}
 }

@@ -47,6 +47,8 @@ type Options struct {
 	// Agree is called before Apply creates or changes objects in a namespace that is neither the fleet's own nor
 	// one of the manifests, such as istio-system. An error ends Apply. Nil refuses them.
 	Agree func(objects []string) error
+	// Progress is called with a line about a long wait. Nil: the lines are dropped.
+	Progress func(line string)
 	// Getenv reads the environment. Nil means that of the process.
 	Getenv func(string) string
 }
@@ -132,6 +134,13 @@ func newClient(o Options, base *rest.Config, responded *atomic.Bool) (*Client, e
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(known))
 	c.forwards = &forwards{client: c, config: streaming, open: map[string]*slot{}}
 	return c, nil
+}
+
+// say calls the Progress of the options.
+func (c *Client) say(line string) {
+	if c.options.Progress != nil {
+		c.options.Progress(line)
+	}
 }
 
 // Close closes the connections to pods.

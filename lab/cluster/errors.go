@@ -27,6 +27,8 @@ func (c *Client) explain(err error) error {
 	var wrapped *url.Error
 	var unknown *meta.NoKindMatchError
 	switch {
+	case errors.Is(err, context.Canceled):
+		return c.fail(err, "interrupted")
 	case apierrors.IsUnauthorized(err):
 		return c.fail(err, "its credentials are expired or unknown to %s: log in again, or set others with --kubeconfig", c.config.Host)
 	case apierrors.IsForbidden(err):

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,8 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"fleetman.example/lab/process"
 )
 
 // members returns the objects of the set other than namespaces.
@@ -89,6 +86,9 @@ func key(o *unstructured.Unstructured) string {
 // Down removes the fleet, and those of a comparison in its namespace, and returns when nothing of them is left.
 // It reports whether there was one.
 func (c *Client) Down(ctx context.Context) (bool, error) {
+	if err := c.Reach(ctx); err != nil { // one error instead of one for each step
+		return false, err
+	}
 	arms, err := c.downArms(ctx)
 	own, ownErr := c.downOne(ctx)
 	return arms || own, errors.Join(err, ownErr)
@@ -113,7 +113,7 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 			return true, err
 		}
 	}
-	if err := c.awaitGone(ctx, s); err != nil {
+	if err := c.awaitMembersGone(ctx, s); err != nil {
 		return true, err
 	}
 	if _, err := c.downNamespaces(ctx, s.places); err != nil {
@@ -127,33 +127,27 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 	return true, err
 }
 
-// awaitGone waits until the objects and their pods are gone.
-func (c *Client) awaitGone(ctx context.Context, s memberSet) error {
-	for {
+// awaitMembersGone waits until the objects and their pods are gone.
+func (c *Client) awaitMembersGone(ctx context.Context, s memberSet) error {
+	return c.awaitGone(ctx, goneWithin, c.say, func(ctx context.Context) (lines []string, err error) {
 		left, err := c.members(ctx, s)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var names []string
 		for _, o := range left {
-			names = append(names, refOf(o))
+			lines = append(lines, refOf(o)+whyStays(o))
 		}
 		for _, place := range append([]string{c.namespace}, s.places...) {
 			pods, err := c.list(ctx, place, ofFleet)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for i := range pods {
-				names = append(names, "pod "+pods[i].Name)
+				lines = append(lines, "pod "+pods[i].Name+whyStays(&pods[i]))
 			}
 		}
-		if len(names) == 0 {
-			return nil
-		}
-		if err := process.Sleep(ctx, pollEvery); err != nil {
-			return fmt.Errorf("%w: not gone yet: %s", err, strings.Join(names, ", "))
-		}
-	}
+		return lines, nil
+	})
 }
 
 // downNamespaces deletes those of the namespaces that fleetman made, and waits for their end. It reports
@@ -169,15 +163,11 @@ func (c *Client) downNamespaces(ctx context.Context, names []string) (any bool, 
 		}
 		ours := d.how == "deleted"
 		any = any || ours
-		for ours {
-			if _, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
-				break
-			} else if err != nil {
-				return any, c.about("Namespace "+name, err)
-			}
-			if err := process.Sleep(ctx, pollEvery); err != nil {
-				return any, fmt.Errorf("%w: not gone yet: namespace %s", err, name)
-			}
+		if !ours {
+			continue
+		}
+		if err := c.awaitNamespaceGone(ctx, name, goneWithin, c.say); err != nil {
+			return any, err
 		}
 	}
 	return any, nil

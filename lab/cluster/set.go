@@ -42,7 +42,7 @@ func (c *Client) Set(ctx context.Context, o control.Override) (mesh.Applied, err
 		of.Insert(e.of.Namespace + "/" + e.of.Name)
 	}
 	if err = c.patchAll(ctx, edits); err == nil {
-		err = c.awaitPods(ctx, of, readyWithin, func(string) {})
+		err = c.awaitPods(ctx, of, readyWithin, c.say)
 	}
 	if err == nil {
 		err = c.ownAll(ctx, edits)
@@ -128,7 +128,7 @@ func (c *Client) ownAll(ctx context.Context, edits []edit) error {
 
 // undo reverses the changes, after an error.
 func (c *Client) undo(ctx context.Context, edits []edit, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneWithin)
 	defer cancel()
 	for _, e := range edits {
 		if err := c.patch(ctx, e.of, e.back); err != nil {

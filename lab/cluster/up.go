@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,6 @@ import (
 
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/process"
 )
 
 // UpOptions configure Up.
@@ -38,9 +38,9 @@ type UpOptions struct {
 }
 
 // Up applies the manifests to the cluster, deletes what an earlier Up has applied and these manifests do not
-// have, and waits until the pods are ready. After an error, a fleet that did not exist before is removed,
-// except when it only did not get ready: then the error is a NotReadyError, and the fleet stays, so that
-// its pods can be inspected.
+// have, and waits until the pods are ready. After an error or an interruption, a fleet that did not exist before is
+// removed, except when it only did not get ready: then the error is a NotReadyError, and the fleet stays, so that
+// its pods can be inspected. When something is left, an UnfinishedError has the command that removes it.
 func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions) error {
 	all, err := c.prepare(objects, o.Change)
 	if err != nil {
@@ -58,6 +58,9 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err := c.agree(c.outside(all), o.Agree); err != nil {
 		return err
 	}
+	if err := c.awaitEnding(ctx, all, o.ReadyTimeout, o.Progress); err != nil {
+		return err
+	}
 	before, err := c.parent(ctx)
 	if err != nil {
 		return err
@@ -66,16 +69,30 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err != nil {
 		return err
 	}
-	if err := c.replace(ctx, t, o.Progress); err != nil {
-		if before != nil {
-			return err
-		}
-		if left := c.Remove(ctx); left != nil {
-			return fmt.Errorf("%w; %w; %s removes what is left", err, left, c.DownCommand(c.namespace))
-		}
+	err = c.replace(ctx, t, o.Progress)
+	if err == nil {
+		err = c.awaitReady(ctx, o.ReadyTimeout, o.Progress)
+	}
+	if _, late := errors.AsType[*NotReadyError](err); err == nil || late {
 		return err
 	}
-	return c.awaitReady(ctx, o.ReadyTimeout, o.Progress)
+	return c.giveUp(ctx, err, before == nil, o.Progress)
+}
+
+// giveUp removes a fleet that is new, and returns the error that ended its Up with what is left on the cluster.
+func (c *Client) giveUp(ctx context.Context, err error, isNew bool, progress func(string)) error {
+	down := c.DownCommand(c.namespace)
+	if !isNew {
+		return &UnfinishedError{fmt.Sprintf("%v; the fleet of namespace %s stays, changed in part: the same up completes it, %s removes it", err, c.namespace, down), err}
+	}
+	progress("removing the fleet of namespace " + c.namespace)
+	if left := c.Remove(ctx); left != nil {
+		return &UnfinishedError{fmt.Sprintf("%v; %v; %s removes what is left", err, left, down), errors.Join(err, left)}
+	}
+	if ctx.Err() != nil {
+		return &UnfinishedError{fmt.Sprintf("%v; the new fleet of namespace %s was removed", err, c.namespace), err}
+	}
+	return err
 }
 
 // checkVariables returns an error for a variable that its program does not read, and prints a note of one that it may
@@ -102,12 +119,9 @@ func (o UpOptions) checkVariables(objects *manifest.Objects) error {
 	return nil
 }
 
-// removeTimeout bounds the removal of a fleet that could not be applied.
-const removeTimeout = 2 * time.Minute
-
 // Remove removes the fleet, even after the context has ended.
 func (c *Client) Remove(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneWithin)
 	defer cancel()
 	if _, err := c.downOne(ctx); err != nil {
 		return fmt.Errorf("remove the fleet: %w", err)
@@ -215,22 +229,19 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) (*unst
 // applyNamespace applies a namespace, and waits for the end of one that is being deleted. One that
 // fleetman did not make gets the labels of the manifests alone, so that Down does not delete it.
 func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructured) error {
-	for {
-		there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			_, err = c.apply(ctx, o)
-			return err
-		case err != nil:
-			return c.about(refOf(o), err)
-		case there.DeletionTimestamp == nil:
-			_, err = c.apply(ctx, namespaceOver(o, there.Labels))
-			return err
-		}
-		if err := process.Sleep(ctx, pollEvery); err != nil {
-			return c.fail(err, "namespace %s: is still being deleted", o.GetName())
-		}
+	if err := c.awaitEnding(ctx, []*unstructured.Unstructured{o}, goneWithin, c.say); err != nil {
+		return err
 	}
+	there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return c.about(refOf(o), err)
+	default:
+		o = namespaceOver(o, there.Labels)
+	}
+	_, err = c.apply(ctx, o)
+	return err
 }
 
 // namespaceOver returns the namespace to apply over one with the given labels.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,8 @@ func (c *Client) awaitPods(ctx context.Context, of sets.Set[string], limit time.
 		}
 		if time.Since(hopeful) > patience || process.Sleep(ctx, pollEvery) != nil {
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return context.Cause(ctx)
+				return &UnfinishedError{fmt.Sprintf("cluster %s: not ready after %s: %s", c.context, time.Since(began).Round(time.Second),
+					cmp.Or(strings.Join(problems, "; "), "unknown")), ctx.Err()}
 			}
 			return &NotReadyError{c.last(ctx, of, problems), time.Since(began)}
 		}

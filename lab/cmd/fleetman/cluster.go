@@ -44,6 +44,7 @@ func (p *places) addCluster(cmd *cobra.Command) {
 	flags.StringVar(&p.cluster.Namespace, "namespace", "", "with --context: namespace of the fleet (default "+cluster.OwnNamespace+")")
 	before := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		p.cluster.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
 		if err := p.checkFlags(cmd, []string{"kubeconfig", "namespace"}, nil); err != nil {
 			return err
 		}
@@ -184,7 +185,7 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	defer client.Close()
 	o := cluster.UpOptions{
 		Change: cluster.Change{Replicas: options.Replicas, Set: options.Set}, Manifests: paths,
-		ReadyTimeout: upTimeout, Progress: func(line string) { fmt.Fprintln(stderr, line) },
+		ReadyTimeout: upTimeout, Progress: where.cluster.Progress,
 		Agree: func(objects []string) error { return f.cluster.agree(cmd, objects) },
 	}
 	if cmd.Flags().Changed("ready-timeout") {
@@ -198,18 +199,18 @@ func upOnCluster(cmd *cobra.Command, where places, f upFlags, args []string) err
 	if upErr != nil && !stays {
 		return upErr
 	}
+	stay := "the fleet stays; " + client.DownCommand(client.Namespace()) + " ends it"
 	status, err := client.Status(cmd.Context())
 	if err != nil {
-		return errors.Join(upErr, err)
+		return interrupted(cmd.Context(), fmt.Errorf("%w; %s", errors.Join(upErr, err), stay), func() string { return stay })
 	}
 	show := &printer{w: stdout, colour: coloured(stdout, where.environ)}
 	show.pods(status)
-	end := client.DownCommand(client.Namespace())
 	if upErr != nil {
-		fmt.Fprintf(stderr, "the fleet stays, so that its pods can be inspected; %s ends it\n", end)
+		fmt.Fprintln(stderr, stay)
 		return upErr
 	}
-	fmt.Fprintf(stderr, "ready after %.1f s; %s ends it\n", time.Since(began).Seconds(), end)
+	fmt.Fprintf(stderr, "ready after %.1f s; %s ends it\n", time.Since(began).Seconds(), client.DownCommand(client.Namespace()))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/usage"
 )
 
@@ -82,4 +84,11 @@ func TestInterruptedError(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, interrupted(test.ctx, test.err, test.left), "%v", test.err)
 	}
+}
+
+// TestUnfinished: an interruption of a command on a cluster has what it waited for and what it leaves.
+func TestUnfinished(t *testing.T) {
+	err := fmt.Errorf("%w; the fleet stays", &cluster.UnfinishedError{Text: "not ready: a"})
+	assert.Equal(t, "not ready: a; the fleet stays", unfinished(err))
+	assert.Empty(t, unfinished(errors.New("bad")))
 }

@@ -37,7 +37,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	valid := false // the command line
 	root.PersistentPreRun = func(*cobra.Command, []string) { valid = true }
 	cmd, err := root.ExecuteContextC(ctx)
-	err = interrupted(ctx, err, nil)
+	err = interrupted(ctx, err, func() string { return unfinished(err) })
 	if err == nil {
 		err, valid = out.failure(), true // help has not run it
 	}
