@@ -48,7 +48,7 @@ func TestSetWaits(t *testing.T) {
 		missing := `{"containerStatuses":[{"name":"c","image":"fleetman/staff-service:6","state":{"waiting":{"reason":"ErrImageNeverPull"}}}]}`
 		pod("webapp", missing)
 		pod("staff-service", `{"phase":"Pending"}`)
-		ready := time.AfterFunc(time.Second, func() { pod("staff-service", `{"conditions":[{"type":"Ready","status":"True"}]}`) })
+		ready := time.AfterFunc(900*time.Millisecond, func() { pod("staff-service", `{"conditions":[{"type":"Ready","status":"True"}]}`) })
 		defer ready.Stop()
 		began := time.Now()
 		set := control.Override{Replicas: map[string]int{"staff-service": 3}, Set: []local.Setting{
@@ -56,7 +56,7 @@ func TestSetWaits(t *testing.T) {
 		}}
 		_, err := c.Set(t.Context(), set)
 		require.NoError(t, err)
-		assert.Equal(t, time.Second, time.Since(began), "waited")
+		assert.Equal(t, time.Second, time.Since(began), "waited until the next look")
 
 		before := len(a.patches)
 		pod("staff-service", missing)
