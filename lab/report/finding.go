@@ -29,12 +29,10 @@ type FigureOf struct {
 func (r Report) findings() []Finding {
 	all := []Finding{}
 	for _, g := range r.Groups {
-		for _, f := range g.Faults {
-			switch {
-			case f.swept(): // shown by the curves
-			case f.Healthy():
+		for _, f := range unswept(g.Faults) {
+			if f.Healthy() {
 				all = append(all, f.price()...)
-			default:
+			} else {
 				all = append(all, f.finding())
 			}
 		}

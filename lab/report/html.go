@@ -100,7 +100,7 @@ type page struct {
 type pageFault struct {
 	Fault
 	ID     string
-	Fields []*pageArm // of the matrix, in the order of page.Arms; nil: no run; none: a point of a sweep
+	Fields []*pageArm // of the matrix, in the order of page.Arms; nil: no run; none: all are points of a sweep
 	Arms   []*pageArm
 	Seeds  []pageSeed
 	Line   template.HTML // percentiles
@@ -169,7 +169,7 @@ func (p *page) Href(f Finding) string { return "#" + cmp.Or(p.ids[f.Where()], f.
 // fault computes what is shown of a fault; at is its place in the JSON.
 func (p *page) fault(f Fault, id, at string) pageFault {
 	v := pageFault{Fault: f, ID: id, Sheets: f.sheets()[1:]}
-	if !f.swept() {
+	if len(unswept([]Fault{f})) > 0 {
 		v.Fields = make([]*pageArm, len(p.Arms))
 	}
 	classes := p.palette.classes(len(f.Arms), func(i int) string { return f.Arms[i].base() })
@@ -178,7 +178,7 @@ func (p *page) fault(f Fault, id, at string) pageFault {
 		shown.ID, shown.Index, shown.Class = fmt.Sprintf("%s.%d", id, i), slices.Index(p.Every, a.Name), classes[i]
 		shown.Heat = heatMap(a.Runs[0])
 		v.Arms = append(v.Arms, shown)
-		if !f.swept() {
+		if !a.swept() {
 			v.Fields[slices.Index(p.Arms, a.Name)] = shown
 		}
 	}

@@ -41,7 +41,7 @@ func (f Fault) pageSeeds(arms []*pageArm, at string) (all []pageSeed) {
 	}
 	scale := scaleOf(every, f.Seconds)
 	for i, first := range arms[0].Runs {
-		seed := pageSeed{Seed: first.Seed, Repeat: first.Repeat, Open: i == 0 && !f.swept()}
+		seed := pageSeed{Seed: first.Seed, Repeat: first.Repeat, Open: i == 0 && len(unswept([]Fault{f})) > 0}
 		for n, a := range arms {
 			r := a.Runs[i]
 			if len(r.Curve) == 0 {

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -94,22 +92,18 @@ func (s Series) lines(class string, x func(string) float64, y func(float64) floa
 // places returns where the axis' values are, in percent, and the values.
 func (s Sweep) places() (at func(string) float64, values []string) {
 	values = s.values()
-	low, high := math.Inf(1), math.Inf(-1)
-	numeric := true
-	for _, series := range s.Series {
-		for _, p := range series.Points {
-			v, err := strconv.ParseFloat(p.At, 64)
-			numeric = numeric && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
-			low, high = min(low, v), max(high, v)
-		}
-	}
+	numbers := s.numbers()
 	return func(value string) float64 {
-		v, err := strconv.ParseFloat(value, 64)
-		switch n := slices.Index(values, value); {
-		case numeric && err == nil && high > low:
-			return 10 + 86*(v-low)/(high-low)
-		case len(values) > 1:
-			return 10 + 86*float64(n)/float64(len(values)-1)
+		n := float64(slices.Index(values, value))
+		if numbers != nil {
+			low, high := numbers[values[0]], numbers[values[len(values)-1]]
+			if high == low {
+				return 50
+			}
+			return 10 + 86*(numbers[value]-low)/(high-low)
+		}
+		if len(values) > 1 {
+			return 10 + 86*n/float64(len(values)-1)
 		}
 		return 50
 	}, values

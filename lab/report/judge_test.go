@@ -390,6 +390,58 @@ func TestSweep(t *testing.T) {
 	assert.Equal(t, GoalUndecided, r.Goals[2].Result, "goal of the last point")
 }
 
+// TestSweptValues: values that are numbers, durations or percentages are in their order,
+// and as far apart as they are.
+func TestSweptValues(t *testing.T) {
+	for _, test := range []struct {
+		values, want []string
+		places       []float64
+	}{
+		{[]string{"10", "9", "1e1"}, []string{"9", "10", "1e1"}, []float64{10, 96, 96}},
+		{[]string{"10s", "2s", "500ms"}, []string{"500ms", "2s", "10s"}, []float64{10, 23.58, 96}},
+		{[]string{"100%", "20%", "60%"}, []string{"20%", "60%", "100%"}, []float64{10, 53, 96}},
+		{[]string{"b", "10", "2"}, []string{"10", "2", "b"}, []float64{10, 53, 96}}, // as text
+		{[]string{"3s", "0"}, []string{"0", "3s"}, []float64{10, 96}},
+		{[]string{"2"}, []string{"2"}, []float64{50}},
+		{[]string{"2", "2.0"}, []string{"2", "2.0"}, []float64{50, 50}},
+		{[]string{"inf", "NaN", "1"}, []string{"1", "NaN", "inf"}, []float64{10, 53, 96}},
+	} {
+		s := Sweep{Series: []Series{{}, {}}}
+		for i, value := range test.values { // the second series has them all, the first every other
+			s.Series[1].Points = append(s.Series[1].Points, Point{At: value})
+			if i%2 == 0 {
+				s.Series[0].Points = append(s.Series[0].Points, Point{At: value})
+			}
+		}
+		s.order()
+		at, values := s.places()
+		assert.Equal(t, test.want, values, "values")
+		assert.Equal(t, test.want, (&Sweep{Series: s.Series[1:]}).texts(), "points")
+		for i, value := range values {
+			assert.InDelta(t, test.places[i], at(value), .01, value)
+		}
+	}
+}
+
+// TestPartlySwept: an arm that is not swept is in matrix and findings, beside one that is
+// in the curves.
+func TestPartlySwept(t *testing.T) {
+	c := of(outcomesOf("plain", 1, 20, 0), outcomesOf("tries:attempts=1", 1, 50, 0), outcomesOf("tries:attempts=2", 1, 25, 0))
+	for _, r := range c.Runs[1:] {
+		r.ArmOf, r.Point = "tries", map[string]string{"attempts": r.Arm[len(r.Arm)-1:]}
+	}
+	r := reportOf(t, c)
+	assert.Equal(t, "x (all of staff-service): plain lost 20 % (13.3..28.9).", r.Findings[0].Sentence, "finding")
+	markdown := written(MarkdownSummary, r)
+	assert.Contains(t, markdown, "| x | 80 / 0 / 20; max 3.00 ms |\n", "Markdown")
+	assert.Contains(t, markdown, "| tries, x | 50 % | 75 % |\n", "Markdown, the curve")
+	var summary bytes.Buffer
+	Summary(&summary, r, SummaryOptions{})
+	assert.Regexp(t, "^ +plain\nx +█+·+\n +80% 3.00ms\n", summary.String(), "summary")
+	assert.Contains(t, MatrixSVG(r), ">plain<", "picture")
+	assert.Contains(t, pageOf(t, r), `<th scope="col">plain</th></tr>`, "page")
+}
+
 // TestNotDone: while a comparison runs, the page has how many runs are there.
 func TestNotDone(t *testing.T) {
 	const text = `question: which

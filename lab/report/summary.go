@@ -113,7 +113,7 @@ func (r Report) matrix(color bool) (lines []string) {
 			head += pad(arm)
 		}
 		lines = append(lines, strings.TrimRight(head, " "))
-		for _, f := range r.faults() {
+		for _, f := range unswept(r.faults()) {
 			if !slices.ContainsFunc(f.Arms, func(a Arm) bool { return slices.Contains(block, a.Name) }) {
 				continue
 			}
@@ -140,8 +140,8 @@ func (r Report) matrix(color bool) (lines []string) {
 // arms are the names of the arms, in the order of the records, with or without
 // those of a sweep.
 func (r Report) arms(swept bool) (names []string) {
-	for f, a := range armsOf(r.faults()) {
-		if swept || !f.swept() {
+	for _, a := range armsOf(r.faults()) {
+		if swept || !a.swept() {
 			names = addOnce(names, a.Name)
 		}
 	}
@@ -254,10 +254,7 @@ func MarkdownSummary(w io.Writer, r Report) {
 		commands = append(commands, g.heading("`"))
 	}
 	matrix := sheet{Heads: append([]string{"good / degraded / failed, %; p99, or the highest (max)"}, arms...)}
-	for _, f := range r.faults() {
-		if f.swept() {
-			continue
-		}
+	for _, f := range unswept(r.faults()) {
 		row := []string{f.Name}
 		for _, name := range arms {
 			field := "-"

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"html"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -68,7 +67,7 @@ func (s *svgCanvas) picture(title, description string) string {
 // number of requests.
 func MatrixSVG(r Report) string {
 	arms := r.arms(false)
-	faults := slices.DeleteFunc(r.faults(), Fault.swept)
+	faults := unswept(r.faults())
 	s := svgCanvas{width: svgLabel + float64(max(len(arms), 3))*svgField, height: 2*svgHead + float64(len(faults))*svgRow}
 	for i, arm := range arms {
 		s.text("head", svgLabel+float64(i)*svgField, svgText, short(arm, 17))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"fleetman.example/lab/record"
 )
@@ -114,25 +115,62 @@ func (g *Group) theory(figure string, seen *record.Run) *float64 {
 	return nil
 }
 
-// swept reports whether the arms with a fault are points of a sweep.
-func (f Fault) swept() bool {
-	return slices.ContainsFunc(f.Arms, func(a Arm) bool { return len(a.Runs[0].seen.Point) > 0 })
+// swept reports whether the arm with its fault is a point of a sweep.
+func (a Arm) swept() bool { return len(a.Runs[0].seen.Point) > 0 }
+
+// unswept are the faults with those of their arms that are no points of a sweep, which
+// the curves do not show.
+func unswept(faults []Fault) (rest []Fault) {
+	for _, f := range faults {
+		f.Arms = slices.DeleteFunc(slices.Clone(f.Arms), Arm.swept)
+		if len(f.Arms) > 0 {
+			rest = append(rest, f)
+		}
+	}
+	return rest
 }
 
-// order sorts the points of each series by their value, as numbers if they are.
+// order sorts the points of each series by their value.
 func (s *Sweep) order() {
-	number := func(p Point) float64 {
-		v, err := strconv.ParseFloat(p.At, 64)
-		if err != nil {
-			return math.Inf(1)
-		}
-		return v
-	}
+	compare := s.compare()
 	for _, series := range s.Series {
-		slices.SortStableFunc(series.Points, func(a, b Point) int {
-			return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a.At, b.At))
-		})
+		slices.SortStableFunc(series.Points, func(a, b Point) int { return compare(a.At, b.At) })
 	}
+}
+
+// compare compares values of the axis as numbers if they are, else as text.
+func (s Sweep) compare() func(a, b string) int {
+	numbers := s.numbers()
+	return func(a, b string) int { return cmp.Or(cmp.Compare(numbers[a], numbers[b]), cmp.Compare(a, b)) }
+}
+
+// numbers are the values of the axis, if all are of one kind: numbers, durations in
+// seconds, or percentages; else nil.
+func (s Sweep) numbers() map[string]float64 {
+	number := func(text string) (float64, error) { return strconv.ParseFloat(text, 64) }
+	seconds := func(text string) (float64, error) {
+		d, err := time.ParseDuration(text)
+		return d.Seconds(), err
+	}
+	percentage := func(text string) (float64, error) {
+		digits, ok := strings.CutSuffix(text, "%")
+		if !ok {
+			return 0, strconv.ErrSyntax
+		}
+		return number(strings.TrimSpace(digits))
+	}
+	for _, parse := range []func(string) (float64, error){number, seconds, percentage} {
+		numbers, all := map[string]float64{}, true
+		for _, text := range s.texts() {
+			v, err := parse(text)
+			numbers[text] = v
+			all = all && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
+		}
+		if all {
+			return numbers
+		}
+	}
+	return nil
 }
 
 // where is the fault, with the values of the other axes.
@@ -214,8 +252,15 @@ func (s Sweep) overview() (t sheet) {
 	return t
 }
 
-// values are those of the axis, in the order of the points.
-func (s Sweep) values() (all []string) {
+// values are those of the axis, in order.
+func (s Sweep) values() []string {
+	all := s.texts()
+	slices.SortStableFunc(all, s.compare())
+	return all
+}
+
+// texts are the values of the axis, each once.
+func (s Sweep) texts() (all []string) {
 	for _, series := range s.Series {
 		for _, p := range series.Points {
 			all = addOnce(all, p.At)
