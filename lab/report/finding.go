@@ -166,7 +166,11 @@ func (s *wording) neverRecovered() string {
 		if !a.neverRecovered() {
 			continue
 		}
-		text := fmt.Sprintf("goodput %s of %s/s", s.figure(a, "goodputAfter"), perSecond.text(s.f.Rate))
+		offered := perSecond.text(s.f.Rate) + "/s"
+		if !isSteady(s.f.load) { // the rate is that before the repair
+			offered = "the " + perSecond.text(a.Figures["goodputAfter"].scale) + "/s that were offered then"
+		}
+		text := fmt.Sprintf("goodput %s of %s", s.figure(a, "goodputAfter"), offered)
 		if a.Figures["wastedAfter"].N > 0 {
 			text += ", " + s.figure(a, "wastedAfter") + " of the attempts wasted"
 		}

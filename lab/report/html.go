@@ -28,7 +28,6 @@ var pageScript string
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seconds":  func(o record.Offset) string { return seconds3.text(seconds(o)) },
 	"length":   seconds3.text,
-	"rate":     perSecond.text,
 	"unbroken": unbroken,
 }).ParseFS(pageFiles, "page/*.html"))
 

@@ -292,6 +292,40 @@ func TestNeverRecovers(t *testing.T) {
 	assert.Equal(t, "overload (all of staff-service): retries lost 100 % (88.6..100). Never recovered in the 10 s after the repair: retries (goodput 0 (0..0.37) of 10/s, 100 % (98.7..100) of the attempts wasted).", report.Findings[0].Sentence, "finding")
 }
 
+// TestOffered: of a load whose rate changes, the goodput after the repair is compared with
+// what was offered then.
+func TestOffered(t *testing.T) {
+	for load, want := range map[string]string{
+		"{ramp: {from: 5, to: 25}}":                                      "5 to 25 requests per second in a ramp, 10 from fault to repair",
+		"{steps: [{rate: 5, for: 4s}, {rate: 10, for: 6s}, {rate: 20}]}": "5, 10 and 20 requests per second in steps, 10 from fault to repair",
+		"{rate: 10}": "10 requests per second",
+	} {
+		r := outcomesOf("a", 1, 100, 0)
+		for i := range r.Requests {
+			r.Requests[i] = failed
+			r.Requests[i].Intended = at(float64(i) / 10)
+			if i > 100 { // twice the rate after the repair
+				r.Requests[i].Intended = at(10 + float64(i-100)/20)
+			}
+		}
+		for i := range 40 {
+			late := failed
+			late.Intended = at(12 + float64(i)/20)
+			r.Requests = append(r.Requests, late)
+		}
+		c := of(r)
+		c.Experiment = "# q?\narms: [{name: a, manifests: x}]\nfaults: [{name: x, inject: [{service: s, rules: reset}]}]\nload: " + load + "\n"
+		report := reportOf(t, c)
+		assert.Contains(t, written(Text, report), "; "+want+"; seeds 1", load)
+		assert.Contains(t, pageOf(t, report), want, load+", page")
+		offered := "of the 20/s that were offered then)"
+		if strings.HasPrefix(load, "{rate") {
+			offered = "of 10/s)"
+		}
+		assert.Contains(t, report.Findings[0].Sentence, offered, load)
+	}
+}
+
 // TestTooShort: a run that ends soon after the repair does not say whether it
 // would have recovered.
 func TestTooShort(t *testing.T) {

@@ -52,6 +52,7 @@ type Fault struct {
 	Arms     []Arm    `json:"arms"`
 
 	warnings []warning
+	load     experiment.Load // of the group
 }
 
 // Arm is one arm's runs, one for each seed.
@@ -83,6 +84,7 @@ func Compute(comparisons ...*record.Comparison) (r Report, err error) {
 		g := &r.Groups[i]
 		g.order()
 		for i := range g.Faults {
+			g.Faults[i].load = g.load()
 			if err := g.Faults[i].compute(); err != nil {
 				return Report{}, err
 			}
@@ -165,6 +167,39 @@ func (g *Group) add(run *record.Run) error {
 	a.Runs = append(a.Runs, computed)
 	return nil
 }
+
+// load is that of the experiment, if there is one.
+func (g *Group) load() (l experiment.Load) {
+	if g.experiment != nil {
+		l = g.experiment.Load
+	}
+	return l
+}
+
+// isSteady reports whether a load has one rate.
+func isSteady(l experiment.Load) bool { return l.Ramp == nil && len(l.Steps) == 0 }
+
+// pace is the rate of a load in words. Mean is that from fault to repair.
+func pace(l experiment.Load, mean float64) string {
+	var rates []string
+	way := "in steps"
+	for _, step := range l.Steps {
+		rates = append(rates, perSecond.text(step.Rate))
+	}
+	if l.Ramp != nil {
+		rates, way = []string{perSecond.text(l.Ramp.From) + " to " + perSecond.text(l.Ramp.To)}, "in a ramp"
+	}
+	if isSteady(l) {
+		return perSecond.text(mean) + " requests per second"
+	}
+	return fmt.Sprintf("%s requests per second %s, %s from fault to repair", list(rates), way, perSecond.text(mean))
+}
+
+// Pace is the rate of the load with the fault.
+func (f Fault) Pace() string { return pace(f.load, f.Rate) }
+
+// Pace is the rate of the load.
+func (g Group) Pace() string { return pace(g.load(), g.Conditions.Rate) }
 
 // streams are those of the load.
 func (g *Group) streams() []experiment.Stream {

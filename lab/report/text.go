@@ -111,7 +111,7 @@ func (f Fault) sheets() []sheet {
 		what, shown = "no fault", costs
 	}
 	all := []sheet{f.figures(shown)}
-	all[0].before = fmt.Sprintf("%s: %s for %s; %s requests per second; seeds %s", f.Name, what, seconds3.text(f.Seconds), perSecond.text(f.Rate), numbers(seeds))
+	all[0].before = fmt.Sprintf("%s: %s for %s; %s; seeds %s", f.Name, what, seconds3.text(f.Seconds), f.Pace(), numbers(seeds))
 	if n := len(f.Arms[0].Runs); n > len(seeds) {
 		all[0].before += fmt.Sprintf("; %d runs of each arm", n)
 	}
