@@ -250,6 +250,7 @@ var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (c *checker) faults() {
 	c.names("faults", c.e.faultNames())
 	for i, fault := range c.e.Faults {
+		c.notEmpty(fmt.Sprintf("faults[%d].inject", i), len(fault.Inject))
 		for j, in := range fault.Inject {
 			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
 			c.must(in.Service != "", path+".service", "missing: must be the name of a service")

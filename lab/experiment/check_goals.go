@@ -113,15 +113,14 @@ func (c *checker) bound(path string, b Bound) {
 	if b == "" {
 		return
 	}
+	known, numbers := true, true
 	for _, name := range b.names() {
 		i := slices.IndexFunc(c.e.Sweep, func(a Axis) bool { return a.Name == name })
-		if i < 0 {
-			c.must(false, path, "%.60q: must be a number, or a formula with the names of the sweep's values alone", string(b))
-			return
-		}
-		if !c.numbers(path, i) {
-			return
-		}
+		known = known && i >= 0
+		numbers = (i < 0 || c.numbers(path, i)) && numbers
+	}
+	if c.must(known, path, "%.60q: must be a number, or a formula with the names of the sweep's values alone", string(b)); !known || !numbers {
+		return
 	}
 	for _, at := range c.e.pointsOf(b.names()) {
 		v, err := b.Value(at)

@@ -139,26 +139,51 @@ func decodeText(source string, data []byte) (*Experiment, *decoder, error) {
 	return e, d, nil
 }
 
-// addValues adds the mistakes in values. When some fields could not be read, it
-// adds those alone that do not follow from them: of values that the file has.
+// addValues adds the mistakes in values but for those that follow from what could not be read.
 func (d *decoder) addValues(wrong Problems) {
-	unread := d.problems
-	names := slices.ContainsFunc(unread, func(u Problem) bool {
-		return u.Field == "" || strings.HasPrefix(u.Field, "arms") || strings.HasPrefix(u.Field, "faults") || strings.HasPrefix(u.Field, "sweep")
-	})
 	for _, p := range wrong {
-		_, given := d.lines[p.Field]
-		follows := !given || names && refers.MatchString(p.Field) || slices.ContainsFunc(unread, func(u Problem) bool {
-			return u.Field != "" && (within(p.Field, u.Field) || within(u.Field, p.Field))
-		})
-		if len(unread) == 0 || !follows {
+		if !d.follows(p) {
 			d.problems = append(d.problems, p)
 		}
 	}
 }
 
-// refers matches the fields whose values are names of arms, faults and sweeps.
-var refers = regexp.MustCompile(`^(goals|theory|sweep)|\.from$|\.name$`)
+// follows reports whether a mistake in a value may come from what could not be read: its field, a misspelled key, or a
+// name to which it refers.
+func (d *decoder) follows(p Problem) bool {
+	if slices.ContainsFunc(d.unread, func(u string) bool { return u == "" || within(p.Field, u) || within(u, p.Field) }) {
+		return true
+	}
+	_, given := d.lines[p.Field]
+	if slices.Contains(d.strange, p.Field) || !given && slices.Contains(d.strange, parent(p.Field)) {
+		return true
+	}
+	switch {
+	case p.Field == "sweep" || refersToName.MatchString(p.Field):
+		return slices.ContainsFunc(d.unread, hasName.MatchString) || slices.ContainsFunc(d.strange, d.unnamed)
+	case axisName.MatchString(p.Field): // used nowhere
+		return slices.ContainsFunc(slices.Concat(d.unread, d.strange), hasPlaceholders.MatchString)
+	}
+	return false
+}
+
+// unnamed reports whether an object with a key that is not known may have a name in it.
+func (d *decoder) unnamed(object string) bool {
+	_, named := d.lines[object+".name"]
+	return hasName.MatchString(object) && !named
+}
+
+// parent is the object around a field.
+func parent(field string) string { return field[:max(0, strings.LastIndexByte(field, '.'))] }
+
+var (
+	// refersToName matches the fields whose values have names of arms, faults and sweeps, and hasName the parts of a
+	// file that have these.
+	refersToName    = regexp.MustCompile(`^(goals|theory)\[\d+\]\.(arm|fault|over|atLeast|atMost|formula)$|\.from$`)
+	hasName         = regexp.MustCompile(`^(arms|faults|sweep)(\[\d+\](\.name|\.values.*)?)?$`)
+	axisName        = regexp.MustCompile(`^sweep\[\d+\]\.name$`)
+	hasPlaceholders = regexp.MustCompile(`^(fleet|arms|faults)\b`)
+)
 
 // within reports whether a field is another one, or a part of it.
 func within(field, whole string) bool {
@@ -180,6 +205,8 @@ type decoder struct {
 	source   string
 	lines    map[string]int // of each path that was read
 	problems Problems
+	unread   []string // paths whose values have a wrong form
+	strange  []string // objects with a key that is not known
 }
 
 // nodeDecoder is a type with forms of its own.
@@ -187,8 +214,18 @@ type nodeDecoder interface {
 	decodeNode(d *decoder, n *yaml.Node, path string)
 }
 
-func (d *decoder) fail(n *yaml.Node, path, must string) {
-	d.problems = append(d.problems, Problem{d.source, n.Line, path, got(n) + ": " + must})
+func (d *decoder) fail(n *yaml.Node, path, must string) { d.failed(n, path, got(n)+": "+must) }
+
+// failed notes a value that is not read.
+func (d *decoder) failed(n *yaml.Node, path, text string) {
+	d.unread = append(d.unread, path)
+	d.problems = append(d.problems, Problem{d.source, n.Line, path, text})
+}
+
+// failKey notes a key that is not read. What has the key may lack another one.
+func (d *decoder) failKey(key *yaml.Node, path, must string) {
+	d.strange = append(d.strange, path)
+	d.problems = append(d.problems, Problem{d.source, key.Line, path, got(key) + ": " + must})
 }
 
 // got is a node the way an error shows it.
@@ -253,7 +290,7 @@ var nodeKinds = map[reflect.Kind]yaml.Kind{reflect.Struct: yaml.MappingNode, ref
 func (d *decoder) readScalar(n *yaml.Node, into reflect.Value, path, form string) {
 	if text, is := into.Addr().Interface().(encoding.TextUnmarshaler); is {
 		if err := text.UnmarshalText([]byte(n.Value)); err != nil {
-			d.problems = append(d.problems, Problem{d.source, n.Line, path, err.Error()})
+			d.failed(n, path, err.Error())
 		}
 		return
 	}
@@ -271,7 +308,7 @@ func (d *decoder) pairs(n *yaml.Node, path string, each func(key, value *yaml.No
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		if seen[key.Value] {
-			d.fail(key, path, "must be there once")
+			d.failKey(key, path, "must be there once")
 			continue
 		}
 		seen[key.Value] = true
@@ -284,7 +321,7 @@ func (d *decoder) readStruct(n *yaml.Node, into reflect.Value, path string) {
 	d.pairs(n, path, func(key, value *yaml.Node) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == key.Value })
 		if i < 0 {
-			d.fail(key, path, "must be one of "+namesOf(fields))
+			d.failKey(key, path, "must be one of "+namesOf(fields))
 			return
 		}
 		d.read(value, into.Field(fields[i].index), join(path, key.Value), "")
@@ -295,7 +332,7 @@ func (d *decoder) readMap(n *yaml.Node, into reflect.Value, path string) {
 	into.Set(reflect.MakeMap(into.Type()))
 	d.pairs(n, path, func(key, value *yaml.Node) {
 		if key.Kind != yaml.ScalarNode {
-			d.fail(key, path, "must be a name")
+			d.failKey(key, path, "must be a name")
 			return
 		}
 		element := reflect.New(into.Type().Elem()).Elem()
@@ -306,7 +343,7 @@ func (d *decoder) readMap(n *yaml.Node, into reflect.Value, path string) {
 
 func (d *decoder) readSlice(n *yaml.Node, into reflect.Value, path string) {
 	if len(n.Content) > maxList {
-		d.problems = append(d.problems, Problem{d.source, n.Line, path, fmt.Sprintf("%d elements: must be at most %d", len(n.Content), maxList)})
+		d.failed(n, path, fmt.Sprintf("%d elements: must be at most %d", len(n.Content), maxList))
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
@@ -327,7 +364,9 @@ func setScalar(into reflect.Value, n *yaml.Node) (err error) {
 		into.SetString(n.Value)
 	case reflect.Bool:
 		var is bool
-		err = n.Decode(&is)
+		if err = n.Decode(&is); n.ShortTag() != "!!bool" { // also yes and on are decoded
+			err = strconv.ErrSyntax
+		}
 		into.SetBool(is)
 	case reflect.Int:
 		var number int64

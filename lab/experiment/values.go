@@ -186,7 +186,7 @@ func (r *Replicas) decodeNode(d *decoder, n *yaml.Node, path string) {
 	switch {
 	case n.Kind == yaml.SequenceNode:
 		if d.value(n, &r.Names, path, replicasForm); len(n.Content) == 0 {
-			d.problems = append(d.problems, Problem{d.source, n.Line, path, "empty: must be " + replicasForm})
+			d.failed(n, path, "empty: must be "+replicasForm)
 		}
 	case n.Kind != yaml.ScalarNode:
 		d.fail(n, path, "must be "+replicasForm)
