@@ -1,6 +1,8 @@
 package experiment
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 // inRepository is the prefix of a path below the repository.
@@ -47,13 +49,33 @@ func (e *Experiment) resolve(path, root string) (string, error) {
 	return filepath.Join(filepath.Dir(e.Source), path), nil
 }
 
-// YAML returns the text of a file with the experiment.
+// YAML returns the text of a file with the experiment. Its fields are in the order of their documentation.
 func (e *Experiment) YAML() ([]byte, error) {
-	text, err := yaml.Marshal(e)
+	var node yaml.Node
+	text, err := json.Marshal(e)
+	if err == nil {
+		err = yaml.Unmarshal(text, &node) // JSON is YAML
+	}
+	if err == nil {
+		var out bytes.Buffer
+		block(&node)
+		encoder := yaml.NewEncoder(&out)
+		encoder.SetIndent(2)
+		err = encoder.Encode(&node)
+		text = out.Bytes()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write the experiment: %w", err)
 	}
 	return text, nil
+}
+
+// block takes the style of JSON, with braces and quotes, from a node.
+func block(n *yaml.Node) {
+	n.Style = 0
+	for _, inner := range n.Content {
+		block(inner)
+	}
 }
 
 // Write saves the experiment to a new file, with paths that lead to the same manifests from
@@ -68,6 +90,10 @@ func (e *Experiment) Write(path, root string) error {
 	for _, arm := range arms {
 		var paths Paths
 		for _, manifests := range arm.Manifests {
+			if strings.HasPrefix(manifests, inRepository) { // wherever the file is
+				paths = append(paths, manifests)
+				continue
+			}
 			there, err := e.resolve(manifests, root)
 			if err != nil {
 				return err
@@ -155,6 +181,9 @@ func (e *Experiment) Field(arm, part string) string {
 	}
 	return fmt.Sprintf("arms[%d].%s", i, part)
 }
+
+// Has reports whether the file, or a flag, has a field: its value is no default.
+func (e *Experiment) Has(path string) bool { return (&checker{e: e}).given(path) }
 
 // Changed forgets the text and the lines of the file: the experiment is no longer
 // the same.

@@ -228,6 +228,7 @@ func TestOutsideOfTheRepository(t *testing.T) {
 	}
 	shows(t, []string{"istio     -\n"}, "version")
 	shows(t, []string{"STEP  SCENARIO "}, "scenarios", "--root", root)
+	expect(t, exitUsage, "", "fleetman: no EXPERIMENT: must be a file, or --arm and --fault; for an experiment's name, start fleetman inside the repository or set FLEETMAN_ROOT\n", "compare")
 	t.Setenv(rootVariable, root)
 	shows(t, []string{"STEP  SCENARIO "}, "scenarios")
 	t.Setenv(rootVariable, "/nowhere")

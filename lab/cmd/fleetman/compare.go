@@ -117,7 +117,7 @@ func (f *compareFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.replicas, "replicas", nil, "numbers of pods, in every arm: DEPLOYMENT=N, separated by commas")
 	flags.StringSliceVar(&f.arms, "arms", nil, "of the experiment's arms only these, separated by commas")
 	flags.StringSliceVar(&f.faults, "faults", nil, "of the experiment's faults only these, separated by commas")
-	flags.StringVar(&f.target, "target", "", "where the load goes: api-gateway, ingress, page, or another Service")
+	flags.StringVar(&f.target, "target", "", "where the load goes: api-gateway, ingress, page, or, with streams in the file, another Service; these streams stay")
 	flags.Uint64Var(&f.seed, "seed", 0, "the first seed: the same seed, the same choices of addresses, faults and order (default: the experiment's, or random and printed)")
 	flags.IntVar(&f.seeds, "seeds", 1, "how many seeds, each one more than the last")
 	flags.IntVar(&f.jobs, "load-jobs", 0, "with --context: how many Jobs send the load, each its share (default: the experiment's, or 1)")
@@ -192,6 +192,9 @@ func (f *compareFlags) experiment(args []string, root string) (*experiment.Exper
 		return experiment.Read(path, report.Figures())
 	}
 	if len(f.arm) == 0 {
+		if root == "" {
+			return nil, fmt.Errorf("no EXPERIMENT: must be a file, or --arm and --fault; for an experiment's name, start fleetman inside the repository or set %s", rootVariable)
+		}
 		return nil, errors.New("no EXPERIMENT: must be a file, --arm and --fault, or one of\n" + listed(root))
 	}
 	e := experiment.New()
@@ -232,8 +235,12 @@ func shipped(root string) (names []string, all []*experiment.Experiment) {
 func listed(root string) string {
 	var lines []string
 	names, all := shipped(root)
+	widest := 0
+	for _, name := range names {
+		widest = max(widest, len(name))
+	}
 	for i, name := range names {
-		lines = append(lines, fmt.Sprintf("  %-16s %s", name, all[i].Question))
+		lines = append(lines, fmt.Sprintf("  %-*s  %s", widest, name, all[i].Question))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -241,6 +248,7 @@ func listed(root string) string {
 // change applies the flags to the experiment, and validates it again.
 func (f *compareFlags) change(given func(string) bool, o *compare.Options) error {
 	e := o.Experiment
+	ownStreams := e.Has("load.streams")
 	if given("arms") || given("faults") {
 		if err := e.Select(oneAtLeast(given("arms"), f.arms), oneAtLeast(given("faults"), f.faults)); err != nil {
 			return err // what is not there changes what is wrong with other flags
@@ -256,7 +264,7 @@ func (f *compareFlags) change(given func(string) bool, o *compare.Options) error
 		{"fault", "", func() error { return f.addFaults(e) }},
 		{"goal", "", func() error { return addEach(e, "goal", f.goals, experiment.ParseGoal, &e.Goals) }},
 		{"replicas", "", func() error { return f.setReplicas(e) }},
-		{"target", "load.target", func() error { e.Load.Target, e.Load.Streams = f.target, nil; return nil }},
+		{"target", "load.target", func() error { f.setTarget(e, ownStreams); return nil }},
 		{"load-jobs", "load.jobs", func() error { e.Load.Jobs = f.jobs; return nil }},
 		{"rate", "load.rate", func() error { e.Load.Rate, e.Load.Steps, e.Load.Ramp = f.rate, nil, nil; return nil }},
 		{"duration", "phases.fault", func() error { e.Phases.Fault = experiment.Duration(f.duration); return nil }},
@@ -307,6 +315,14 @@ func addEach[T any](e *experiment.Experiment, flag string, texts []string, parse
 func (f *compareFlags) addFaults(e *experiment.Experiment) error {
 	e.Faults = slices.DeleteFunc(e.Faults, func(f experiment.Fault) bool { return f.Name == experiment.Healthy && len(f.Inject) == 0 })
 	return addEach(e, "fault", f.fault, experiment.ParseFault, &e.Faults)
+}
+
+// setTarget sends the load elsewhere: the experiment's own streams, or what the page asks of the target.
+func (f *compareFlags) setTarget(e *experiment.Experiment, ownStreams bool) {
+	e.Load.Target = f.target
+	if !ownStreams {
+		e.Load.Streams = nil
+	}
 }
 
 func (f *compareFlags) setReplicas(e *experiment.Experiment) error {
@@ -411,6 +427,9 @@ func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options
 	if f.write != "" {
 		if _, err := o.Manifests(); err != nil {
 			return usage.Error{Err: err}
+		}
+		if f.drawn && len(o.Experiment.Seeds) == 1 {
+			o.Experiment.Seeds = nil // by chance, in the file too
 		}
 		return o.Experiment.Write(f.write, o.Root)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -149,7 +150,7 @@ func parsed(t *testing.T, where *places, args ...string) compare.Options {
 func TestNoExperiment(t *testing.T) {
 	code, _, stderr := fleetman(t, "compare")
 	assert.Equal(t, exitUsage, code)
-	assert.Contains(t, stderr, "\n  quick            In two minutes: what do users see of one bad replica, without resilience and with the library?\n")
+	assert.Contains(t, stderr, "\n  quick               In two minutes: what do users see of one bad replica, without resilience and with the library?\n")
 }
 
 // TestCommandReproduces: the command in the records makes the same experiment, as
@@ -221,9 +222,24 @@ func TestWrite(t *testing.T) {
 	t.Chdir(elsewhere)
 	again, err := experiment.Read(path, nil)
 	require.NoError(t, err)
+	again.Seeds = []uint64{1}
 	_, err = compare.Options{Experiment: again}.Manifests() // without a repository
 	require.NoError(t, err)
+	inOrder := regexp.MustCompile(`(?s)^question: .*\nfleet:\n.*\narms:\n  - name: mine\n    manifests:\n.*\nfaults:\n.*\nload:\n.*\nphases:\n.*\nslo: 1.5s\ngoals:\n`)
+	assert.Regexp(t, inOrder, read(t, path), "fields, and no seed, which is by chance")
+	below := filepath.Join(t.TempDir(), "below.yaml")
+	expect(t, 0, "", "", "compare", "--write", below, "--root", where.root, "--arm", "none=repo:k8s/base")
+	assert.Contains(t, read(t, below), "- repo:k8s/base\n", "a path below the repository")
 	expect(t, exitUsage, "", "fleetman: --write "+path+": must be a new file in a directory that exists\n", append([]string{"compare", "--write", path}, args...)...)
+}
+
+// TestTarget: --target keeps the streams that a file has, and no default ones.
+func TestTarget(t *testing.T) {
+	where := inRoot(t)
+	assert.Len(t, parsed(t, where, "quick", "--target", "page").Experiment.Load.Streams, 2, "the page's own")
+	own := parsed(t, where, "telemetry-ejection", "--arms", "mine", "--target", "position-tracker").Experiment.Load
+	assert.Equal(t, "position-tracker", own.Target)
+	assert.Equal(t, "/vehicles/{vehicle}", own.Streams[0].Path, "the file's")
 }
 
 // TestLengths: published experiments stay within the time that their users have.
