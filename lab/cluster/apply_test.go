@@ -66,7 +66,7 @@ func TestApply(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, applied.Changed, "the second time")
 	_, err = a.client(t, "x").Apply(t.Context(), []string{changed})
-	assert.ErrorContains(t, err, "no fleet in namespace x")
+	require.EqualError(t, err, "cluster test: no fleet in namespace x: start one with fleetman up --context test --namespace x, or name its namespace with --namespace")
 }
 
 // TestApplySwitches: apply goes from one scenario to another, namespaces included.

@@ -47,6 +47,8 @@ type Options struct {
 	// Agree is called before Apply creates or changes objects in a namespace that is neither the fleet's own nor
 	// one of the manifests, such as istio-system. An error ends Apply. Nil refuses them.
 	Agree func(objects []string) error
+	// Command is the command that needs the permissions of the client. Defaults to up.
+	Command string
 	// Progress is called with a line about a long wait. Nil: the lines are dropped.
 	Progress func(line string)
 	// Getenv reads the environment. Nil means that of the process.
@@ -165,6 +167,14 @@ func (c *Client) clusterFlags() []string {
 		flags = append(flags, "--kubeconfig", c.options.Kubeconfig)
 	}
 	return flags
+}
+
+// fleetCommand returns a command line for the fleet, to show to the user.
+func (c *Client) fleetCommand(name string, flags ...string) string {
+	if c.namespace != OwnNamespace {
+		flags = append([]string{"--namespace", c.namespace}, flags...)
+	}
+	return c.command(name, flags...)
 }
 
 // command returns a command line for the cluster, to show to the user.

@@ -117,8 +117,10 @@ func TestDenied(t *testing.T) {
 		a.before = func(*http.Request) (int, string) {
 			return 403, `it is forbidden: User "u" cannot get resource "` + resource
 		}
-		err := test.read(a.client(t, "x"))
-		assert.EqualError(t, err, "cluster test: "+test.want+"; fleetman up --dry-run shows the ClusterRole")
+		c := a.client(t, "x")
+		c.options.Command = "compare"
+		err := test.read(c)
+		assert.EqualError(t, err, "cluster test: "+test.want+"; fleetman compare --context test --dry-run, with the same arguments, shows the ClusterRole")
 		assert.True(t, Final(err))
 	}
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (c *Client) explain(err error) error {
 		return c.fail(err, "its credentials are expired or unknown to %s: log in again, or set others with --kubeconfig", c.config.Host)
 	case apierrors.IsForbidden(err):
 		if match := denied.FindStringSubmatch(err.Error()); match != nil {
-			return c.fail(err, "%s: must be allowed to %s; fleetman up --dry-run shows the ClusterRole", match[1], permission(match))
+			return c.fail(err, "%s: must be allowed to %s; %s, with the same arguments, shows the ClusterRole", match[1], permission(match), c.command(cmp.Or(c.options.Command, "up"), "--dry-run"))
 		}
 		return c.fail(err, "%s", oneLine(err))
 	case errors.As(err, &unknown):

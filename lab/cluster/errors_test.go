@@ -67,7 +67,7 @@ func TestErrors(t *testing.T) {
 				}
 				return 0, ""
 			}
-		}, want: "cluster test: Secret fleetman/fleetman-admin: system:serviceaccount:a:b: must be allowed to get secrets in namespace fleetman; fleetman up --dry-run shows the ClusterRole"},
+		}, want: "cluster test: Secret fleetman/fleetman-admin: system:serviceaccount:a:b: must be allowed to get secrets in namespace fleetman; fleetman up --context test --dry-run, with the same arguments, shows the ClusterRole"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAPI()

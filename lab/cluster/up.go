@@ -178,7 +178,7 @@ func (c *Client) parent(ctx context.Context) (*corev1.Secret, error) {
 func (c *Client) fleet(ctx context.Context) (*corev1.Secret, error) {
 	parent, err := c.parent(ctx)
 	if err == nil && parent == nil {
-		err = c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with %s, or name its namespace with --namespace", c.namespace, c.command("up"))
+		err = c.fail(control.ErrNoFleet, "no fleet in namespace %s: start one with %s, or name its namespace with --namespace", c.namespace, c.fleetCommand("up"))
 	}
 	return parent, err
 }

@@ -133,7 +133,7 @@ func TestGivenUp(t *testing.T) {
 		return 0, ""
 	}
 	err := a.client(t, "").Up(t.Context(), load(t, scenarios+"egress"), options(t))
-	require.EqualError(t, err, "cluster test: Deployment fleetman/webapp: u: must be allowed to patch deployments.apps in namespace fleetman; fleetman up --dry-run shows the ClusterRole")
+	require.EqualError(t, err, "cluster test: Deployment fleetman/webapp: u: must be allowed to patch deployments.apps in namespace fleetman; fleetman up --context test --dry-run, with the same arguments, shows the ClusterRole")
 	a.wantRefs(t, before)
 }
 

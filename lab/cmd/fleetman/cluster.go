@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/control"
@@ -50,6 +51,9 @@ func (p *places) addCluster(cmd *cobra.Command) {
 		}
 		if cmd.Flags().Changed("context") && p.cluster.Context == "" {
 			return usage.Error{Err: errors.New(`--context "": must be the name of a context of the kubeconfig`)}
+		}
+		if cmd.Flags().Changed("namespace") && len(validation.IsDNS1123Label(p.cluster.Namespace)) > 0 {
+			return usage.Errorf("--namespace %s: must be at most 63 lower-case letters, digits and hyphens, with a letter or a digit at both ends", quoted(p.cluster.Namespace))
 		}
 		if before != nil {
 			return before(cmd, args)

@@ -20,6 +20,7 @@ func (f compareFlags) checkPlace(cmd *cobra.Command, where *places) error {
 
 // runOnCluster is run on a cluster.
 func (f compareFlags) runOnCluster(cmd *cobra.Command, where *places, o compare.Options) error {
+	where.cluster.Command = "compare"
 	where.cluster.Progress = nil // compare prints its own
 	client, err := where.connectCluster()
 	if err != nil {

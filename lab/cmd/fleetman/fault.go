@@ -75,7 +75,7 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			if show {
 				call = clients.get
 			}
-			states, failed := ofEach(cmd.Context(), pods, call, rules == "")
+			states, failed := ofEach(cmd.Context(), pods, call, rules == "", where.hasGone)
 			if len(states) == 0 && failed != nil {
 				return failed
 			}
@@ -96,17 +96,35 @@ type podFaults struct {
 	faults.State
 }
 
-// ofEach returns what call returns for each pod. After an error it goes on with the other pods only if all is true.
-func ofEach(ctx context.Context, pods []local.Pod, call func(context.Context, local.Pod) (faults.State, error), all bool) (states []podFaults, err error) {
+// hasGone reports whether a pod of the fleet is ending, or is not there any more.
+func (p *places) hasGone(ctx context.Context, pod local.Pod) bool {
+	status, err := p.status(ctx)
+	return err == nil && !slices.ContainsFunc(status.Pods, func(now local.Pod) bool { return now.Name == pod.Name && now.State != "terminating" })
+}
+
+// ofEach returns what call returns for each pod. After an error it goes on with the other pods only if all is true. The
+// error of a pod that has gone counts only when there is no other pod.
+func ofEach(ctx context.Context, pods []local.Pod, call func(context.Context, local.Pod) (faults.State, error), all bool,
+	gone func(context.Context, local.Pod) bool,
+) (states []podFaults, err error) {
+	var last error // of a pod that has gone
 	for _, pod := range pods {
 		state, failed := call(ctx, pod)
 		switch {
 		case failed == nil:
 			states = append(states, podFaults{pod.Name, state})
-		case !all || ctx.Err() != nil:
+		case ctx.Err() != nil:
 			return states, failed
+		case gone(ctx, pod):
+			last = failed
+		case !all:
+			return states, failed
+		default:
+			err = errors.Join(err, failed)
 		}
-		err = errors.Join(err, failed)
+	}
+	if len(states) == 0 && err == nil {
+		err = last
 	}
 	return states, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
@@ -86,8 +87,18 @@ func TestOfEach(t *testing.T) {
 		}
 		return faults.State{}, nil
 	}
+	gone := func(is bool) func(context.Context, local.Pod) bool {
+		return func(context.Context, local.Pod) bool { return is }
+	}
+	for _, all := range []bool{true, false} {
+		states, err := ofEach(t.Context(), pods, call, all, gone(true))
+		assert.Equal(t, []podFaults{{Pod: "a"}, {Pod: "c"}}, states, "beside a pod that has gone, all: %v", all)
+		require.NoError(t, err, "beside a pod that has gone, all: %v", all)
+		_, err = ofEach(t.Context(), pods[1:2], call, all, gone(true))
+		require.ErrorIs(t, err, refused, "of the only pod, which has gone, all: %v", all)
+	}
 	for all, want := range map[bool][]podFaults{true: {{Pod: "a"}, {Pod: "c"}}, false: {{Pod: "a"}}} {
-		states, err := ofEach(t.Context(), pods, call, all)
+		states, err := ofEach(t.Context(), pods, call, all, gone(false))
 		assert.Equal(t, want, states, "all: %v", all)
 		assert.ErrorIs(t, err, refused, "all: %v", all)
 	}

@@ -136,6 +136,7 @@ func await(t *testing.T, what string, done func() bool) {
 
 func TestUsage(t *testing.T) {
 	empty := write(t, "empty.json", "{}")
+	const label = "at most 63 lower-case letters, digits and hyphens, with a letter or a digit at both ends"
 	for _, test := range []struct {
 		args []string
 		want string
@@ -204,6 +205,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"fault", "a", " ; ;"}, "fleetman fault: must be SERVICE or POD with RULES, or --clear, or --show; see fleetman fault --help"},
 		{[]string{"fault", "--clear", "--show"}, "fleetman fault: --clear, --show: must be one of them"},
 		{[]string{"fault", "verify", "a", "b"}, "fleetman fault verify: 2 arguments: must be at most one SERVICE or POD"},
+		{[]string{"up", "--context", "a", "--namespace", "R15_A"}, "--namespace R15_A: must be " + label},
+		{[]string{"compare", "quick", "--context", "a", "--namespace", "r15.x"}, "--namespace r15.x: must be " + label},
+		{[]string{"down", "--context", "a", "--namespace", ""}, `--namespace "": must be ` + label},
+		{[]string{"lint", "--context", "a", "--namespace", strings.Repeat("a", 64)}, "--namespace " + strings.Repeat("a", 64) + ": must be " + label},
 		{[]string{"binaries", "kubectl"}, "kubectl: must be one of envoy, istioctl, pilot-discovery"},
 		{[]string{"env", "--shell", "csh"}, "--shell csh: must be one of sh, fish"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fleetman.example/lab/junit"
+	"fleetman.example/lab/usage"
 )
 
 // WriteLine writes a result in one line, followed by a line for each failure.
@@ -66,7 +67,7 @@ func (r Result) failures() []string {
 		}
 	}
 	if len(lines) > 0 {
-		lines = append(lines, fmt.Sprintf("to reproduce: --seed %d --run '^%s: %s$'", r.Seed, regexp.QuoteMeta(r.Scenario), regexp.QuoteMeta(r.Promise)))
+		lines = append(lines, fmt.Sprintf("to reproduce: --seed %d --run %s", r.Seed, usage.ShellWord("^"+regexp.QuoteMeta(r.Scenario)+": "+regexp.QuoteMeta(r.Promise)+"$")))
 	}
 	return lines
 }

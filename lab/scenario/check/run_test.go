@@ -562,7 +562,7 @@ func reported() []Result {
 			Scenario: "resilience/mesh", Promise: "it is contained", Holds: true, Seconds: 4, Checks: []CheckResult{holds},
 			Control: &ControlResult{Change: "without rules", Checks: []CheckResult{holds}},
 		},
-		{Scenario: "resilience/mesh", Promise: "it starts", Seconds: 1, Error: "start the fleet: port in use"},
+		{Scenario: "resilience/mesh", Promise: "it's started", Seconds: 1, Error: "start the fleet: port in use"},
 	}
 }
 
