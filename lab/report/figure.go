@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -115,7 +116,7 @@ func (f *Figure) quantiles(c Column, runs []Run, confidence float64) {
 		f.interval(i)
 		return
 	}
-	above := f.N - stats.Rank(f.N, c.quantile)
+	above := f.N - sort.Search(f.N, func(i int) bool { return f.sample.Sorted[i] > value })
 	f.Note = fmt.Sprintf("%d of %d above %s", above, f.N, c.Unit.text(value))
 }
 

@@ -214,17 +214,19 @@ func (v *Verdict) judgeOver(c Column, goal experiment.Goal, mine Figure, f Fault
 	never, sometimes := mine.never(c)
 	otherNever, otherSometimes := others.never(c)
 	value := Figure{Estimate: v.Estimate}.Text(c.Unit)
-	if never || otherNever {
+	if v.Value == nil {
 		value = fmt.Sprintf("%s %s, %s %s", a.Name, mine.Text(c.Unit), other.Name, others.Text(c.Unit))
 	}
 	switch {
 	case never && otherNever:
 		v.Result, v.Reason = GoalUndecided, "neither "+c.Head
 		value = v.Reason
-	case otherNever && !sometimes && v.AtLeast != nil, never && !otherSometimes && v.AtMost != nil:
-		v.Result = GoalMissed
-	case otherNever && !sometimes, never && !otherSometimes:
-		v.Result = GoalMet
+	case never && !otherSometimes:
+		v.decide(true, true)
+	case otherNever && !sometimes:
+		if v.Result = GoalMet; v.AtLeast != nil {
+			v.Result = GoalMissed
+		}
 	case sometimes || otherSometimes:
 		v.Result = GoalUndecided
 	default:

@@ -197,6 +197,7 @@ func TestOverNever(t *testing.T) {
 		"a, x: recovered over c >= 1s": "met: a never, c 0 s of 1 run",
 		"c, x: recovered over a <= 1s": "met: c 0 s, a never of 1 run",
 		"c, x: recovered over a >= 1s": "missed: c 0 s, a never of 1 run",
+		"a, x: p99 over c <= 1s":       "not decided by 100 requests: a 0 of 100 above 3.00 ms, c 0 of 100 above 2.00 ms",
 	} {
 		judged := r
 		judged.Goals = nil
@@ -345,7 +346,7 @@ func TestUnsupported(t *testing.T) {
 		f := computed(t, all...).Faults[0].Arms[0].Figures["p99"]
 		return f.Text(duration)
 	}
-	for runs, want := range map[int]string{1: "1 of 100 above 1 s", 3: "3 of 300 above 1 s", 4: "1 s"} {
+	for runs, want := range map[int]string{1: "0 of 100 above 1 s", 3: "0 of 300 above 1 s", 4: "1 s"} {
 		assert.Equal(t, want, text(runs), fmt.Sprintf("%d runs", runs))
 	}
 }
