@@ -178,7 +178,7 @@ func (c *checker) fillDefaults() {
 	}
 	for i := range e.Faults {
 		for j := range e.Faults[i].Inject {
-			if r := &e.Faults[i].Inject[j].Replicas; !r.All && len(r.Names) == 0 && r.Some == 0 {
+			if r := &e.Faults[i].Inject[j].Replicas; !r.All && len(r.Names) == 0 && r.Some == 0 && r.Swept == "" {
 				r.Some = 1
 			}
 		}
@@ -259,6 +259,10 @@ func (c *checker) faults() {
 				_, _, err := in.Action.Parse()
 				c.must(err == nil, path+".action", "%v", err)
 			}
+			for _, at := range c.e.points(in.Replicas) {
+				_, err := in.Replicas.at(at)
+				c.must(err == nil || len(at) == 0, path+".replicas", "%v", err) // without a value, the mistake is the sweep's
+			}
 		}
 	}
 }
@@ -271,7 +275,7 @@ func (c *checker) sweep() {
 	for i, axis := range c.e.Sweep {
 		path := fmt.Sprintf("sweep[%d]", i)
 		c.must(axisForm.MatchString(axis.Name) && !slices.Contains(names, axis.Name), path+".name", "%.60q: must be letters and digits, and there once", axis.Name)
-		c.must(slices.Contains(used, axis.Name), path+".name", "%.60q: must be in an arm or in a fault, as ${%s}", axis.Name, axis.Name)
+		c.must(slices.Contains(used, axis.Name), path+".name", "%.60q: must be in an arm or in a fault, as ${%s}; the load is the same for all", axis.Name, axis.Name)
 		c.must(len(axis.Values) > 0, path+".values", "empty: must be one at least")
 		for j, value := range axis.Values {
 			c.must(!slices.Contains(axis.Values[:j], value), fmt.Sprintf("%s.values[%d]", path, j), "%q: must be there once", string(value))

@@ -24,8 +24,9 @@ func (e *Experiment) Expand() (arms []Arm, faults []Fault) {
 			filled.Of, filled.Point, filled.Name = fault.Name, at, e.nameAt(fault.Name, at)
 			filled.Inject = slices.Clone(fault.Inject)
 			for i := range filled.Inject {
-				filled.Inject[i].Rules = at.fill(filled.Inject[i].Rules)
-				filled.Inject[i].Action = Action(at.fill(string(filled.Inject[i].Action)))
+				in := &filled.Inject[i]
+				in.Service, in.Rules, in.Action = at.fill(in.Service), at.fill(in.Rules), Action(at.fill(string(in.Action)))
+				in.Replicas, _ = in.Replicas.at(at) // Check has the error
 			}
 			faults = append(faults, filled)
 		}
@@ -89,7 +90,7 @@ func (e *Experiment) index(arm string) int {
 // armAt returns a whole arm with the values of the sweep.
 func (e *Experiment) armAt(a Arm, at Point) Arm {
 	a = e.whole(a)
-	a.Of, a.Point, a.Name = a.Name, at, e.nameAt(a.Name, at)
+	a.Of, a.Point, a.Name, a.Target = a.Name, at, e.nameAt(a.Name, at), at.fill(a.Target)
 	for _, variables := range a.Env {
 		for name, value := range variables {
 			variables[name] = at.fill(value)

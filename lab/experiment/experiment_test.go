@@ -115,6 +115,34 @@ func TestExpand(t *testing.T) {
 	assert.False(t, Meet(Arm{Point: Point{"a": "1"}}, Fault{Point: Point{"a": "2"}}), "an axis of both has two values")
 }
 
+// TestExpandPlaces: a sweep reaches a fault's services and pods, and an arm's target.
+func TestExpandPlaces(t *testing.T) {
+	const text = `# q
+arms: [{name: a, manifests: x, target: "${s}"}]
+faults:
+  - {name: some, inject: [{service: "${s}", replicas: "${n}", rules: reset}]}
+  - {name: named, inject: [{service: "${s}", replicas: ["${s}-0"], action: kill}]}
+load: {streams: [{path: /}]}
+sweep: [{name: s, values: [b, c]}, {name: n, values: [2, all]}]
+`
+	e := decode(t, text)
+	written, err := e.YAML()
+	require.NoError(t, err)
+	for _, read := range []*Experiment{e, decode(t, string(written))} {
+		arms, faults := read.Expand()
+		assert.Equal(t, []string{"b", "c"}, collect(arms, func(a Arm) string { return a.Target }), "targets")
+		var got []string
+		for _, f := range faults {
+			in := f.Inject[0]
+			got = append(got, fmt.Sprint(f.Name, " ", in.Service, " ", in.Replicas))
+		}
+		assert.Equal(t, []string{
+			"some:s=b,n=2 b {false 2 [] }", "some:s=b,n=all b {true 0 [] }", "some:s=c,n=2 c {false 2 [] }", "some:s=c,n=all c {true 0 [] }",
+			"named:s=b b {false 0 [b-0] }", "named:s=c c {false 0 [c-0] }",
+		}, got, "faults")
+	}
+}
+
 // TestYAML: the text that the records have of an experiment is read as the file is.
 func TestYAML(t *testing.T) {
 	want := decode(t, whole)

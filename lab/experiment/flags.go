@@ -58,6 +58,8 @@ func ParseFault(text string) (Fault, error) {
 			return Fault{}, fmt.Errorf("%.100q: replicas: %d: must be %s", text, number, replicasForm)
 		case err == nil:
 			in.Replicas.Some = number
+		case placeholder.FindString(m[2]) == m[2]:
+			in.Replicas.Swept = m[2]
 		default:
 			in.Replicas.Names = []string{m[2]}
 		}

@@ -155,6 +155,7 @@ type Replicas struct {
 	All   bool
 	Some  int
 	Names []string
+	Swept string // a placeholder of the sweep, which Expand replaces
 }
 
 // N returns how many pods are meant, of a service with this many.
@@ -171,6 +172,8 @@ func (r Replicas) N(of int) int {
 // MarshalJSON writes the form that files have: all, 2, or a list of names.
 func (r Replicas) MarshalJSON() ([]byte, error) {
 	switch {
+	case r.Swept != "":
+		return json.Marshal(r.Swept)
 	case r.All:
 		return json.Marshal("all")
 	case len(r.Names) > 0:
@@ -179,10 +182,22 @@ func (r Replicas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(max(1, r.Some))
 }
 
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *Replicas) UnmarshalJSON(text []byte) error {
+	d := &decoder{lines: map[string]int{}}
+	var n yaml.Node
+	if err := yaml.Unmarshal(text, &n); err != nil || len(n.Content) != 1 {
+		return fmt.Errorf("replicas: %.60q: must be %s", text, replicasForm)
+	}
+	if r.decodeNode(d, n.Content[0], "replicas"); len(d.problems) > 0 {
+		return d.problems[0]
+	}
+	return nil
+}
+
 const replicasForm = "one, all, a number from 1 to 100, or a list of pods"
 
 func (r *Replicas) decodeNode(d *decoder, n *yaml.Node, path string) {
-	number, err := strconv.Atoi(n.Value)
 	switch {
 	case n.Kind == yaml.SequenceNode:
 		if d.value(n, &r.Names, path, replicasForm); len(n.Content) == 0 {
@@ -190,15 +205,42 @@ func (r *Replicas) decodeNode(d *decoder, n *yaml.Node, path string) {
 		}
 	case n.Kind != yaml.ScalarNode:
 		d.fail(n, path, "must be "+replicasForm)
-	case n.Value == "one":
-		r.Some = 1
-	case n.Value == "all":
-		r.All = true
-	case err == nil && number >= 1 && number <= 100:
-		r.Some = number
+	case n.Value != "" && placeholder.FindString(n.Value) == n.Value:
+		r.Swept = n.Value
 	default:
-		d.fail(n, path, "must be "+replicasForm)
+		if err := r.read(n.Value); err != nil {
+			d.fail(n, path, "must be "+replicasForm)
+		}
 	}
+}
+
+// read reads the form of a scalar: one, all, 2.
+func (r *Replicas) read(text string) error {
+	number, err := strconv.Atoi(text)
+	switch {
+	case text == "one":
+		*r = Replicas{Some: 1}
+	case text == "all":
+		*r = Replicas{All: true}
+	case err == nil && number >= 1 && number <= maxCount:
+		*r = Replicas{Some: number}
+	default:
+		return fmt.Errorf("%.60q: must be %s", text, replicasForm)
+	}
+	return nil
+}
+
+// at returns the replicas at a point of the sweep.
+func (r Replicas) at(at Point) (filled Replicas, err error) {
+	if r.Swept == "" {
+		r.Names = slices.Clone(r.Names)
+		for i, name := range r.Names {
+			r.Names[i] = at.fill(name)
+		}
+		return r, nil
+	}
+	err = filled.read(at.fill(r.Swept))
+	return filled, err
 }
 
 // Action is what the launcher does to a pod, as it is written.
