@@ -100,7 +100,7 @@ func checkAll(cmd *cobra.Command, where places, f checkFlags, args []string) (fa
 	if err != nil {
 		return err
 	}
-	checker, release, err := f.start(cmd, where)
+	checker, release, err := f.start(cmd, where, scenarios)
 	if err != nil {
 		return err
 	}
@@ -155,13 +155,13 @@ func (f checkFlags) checkOnly(scenarios []check.Scenario) error {
 }
 
 // start returns the runner of the checks, and a function that releases the place where the fleets run.
-func (f checkFlags) start(cmd *cobra.Command, where places) (r check.Runner, release func() error, err error) {
+func (f checkFlags) start(cmd *cobra.Command, where places, scenarios []check.Scenario) (r check.Runner, release func() error, err error) {
 	fleets, r, err := f.runner(where, cmd.ErrOrStderr())
 	if err != nil {
 		return r, nil, usage.Error{Err: err}
 	}
 	if where.onCluster() {
-		return f.startOnCluster(cmd, where, r)
+		return f.startOnCluster(cmd, where, r, scenarios)
 	}
 	unlock, err := local.Lock(where.state) // for all fleets: none may be in use when the first promise is checked
 	if err != nil {

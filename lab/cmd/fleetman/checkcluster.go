@@ -9,8 +9,11 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/sets"
 
+	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/usage"
@@ -28,12 +31,16 @@ func (f checkFlags) checkPlace(cmd *cobra.Command, where *places) error {
 }
 
 // startOnCluster is start for fleets on a cluster.
-func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Runner) (check.Runner, func() error, error) {
+func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Runner, scenarios []check.Scenario) (check.Runner, func() error, error) {
 	client, err := where.connectCluster()
 	if err != nil {
 		return r, nil, err
 	}
 	if err := client.Reach(cmd.Context()); err != nil {
+		return r, nil, err
+	}
+	agree := f.up.cluster.agreeOnce(cmd)
+	if err := agreeAll(client, r.Fleets(scenarios), agree); err != nil {
 		return r, nil, err
 	}
 	switch _, err := client.Status(cmd.Context()); {
@@ -46,13 +53,29 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	if cmd.Flags().Changed("ready-timeout") {
 		ready = f.up.readyTimeout
 	}
-	r.Start = runner.ClusterStarter(client, ready, f.up.cluster.agreeOnce(cmd))
+	r.Start = runner.ClusterStarter(client, ready, agree)
 	return r, func() error {
 		defer client.Close()
 		r.Progress("removing the fleet")
 		_, err := client.Down(context.WithoutCancel(cmd.Context()))
 		return err
 	}, nil
+}
+
+// agreeAll asks for the objects of all fleets in other namespaces, before the first one starts.
+func agreeAll(client *cluster.Client, fleets []*manifest.Objects, agree func([]string) error) error {
+	outside := sets.New[string]()
+	for _, objects := range fleets {
+		refs, _, err := client.Outside(objects)
+		if err != nil {
+			return err
+		}
+		outside.Insert(refs...)
+	}
+	if outside.Len() == 0 {
+		return nil
+	}
+	return agree(sets.List(outside))
 }
 
 // others returns the results of --against, which are read before the first promise is checked.

@@ -154,15 +154,7 @@ type task struct {
 // Run checks the scenarios and returns the results in the order of the promises. The error is the context's
 // cause; all other errors are in the results.
 func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error) {
-	var tasks []task
-	for _, s := range scenarios {
-		for i := range s.File.Promises {
-			promise := &s.File.Promises[i]
-			if r.Only == nil || r.Only.MatchString(s.Name+": "+promise.Promise) {
-				tasks = append(tasks, task{s, promise, len(tasks)})
-			}
-		}
-	}
+	tasks := r.tasks(scenarios)
 	if len(tasks) > 0 {
 		r.progress("seed %d", r.Seed)
 	}
@@ -176,6 +168,36 @@ func (r Runner) Run(ctx context.Context, scenarios []Scenario) ([]Result, error)
 		return slices.DeleteFunc(results, func(r Result) bool { return r.Scenario == "" }), context.Cause(ctx)
 	}
 	return results, nil
+}
+
+// tasks returns the promises that Only selects.
+func (r Runner) tasks(scenarios []Scenario) (tasks []task) {
+	for _, s := range scenarios {
+		for i := range s.File.Promises {
+			promise := &s.File.Promises[i]
+			if r.Only == nil || r.Only.MatchString(s.Name+": "+promise.Promise) {
+				tasks = append(tasks, task{s, promise, len(tasks)})
+			}
+		}
+	}
+	return tasks
+}
+
+// Fleets returns the objects of the fleets that Run starts: those of the scenarios, and of the controls. The error of a
+// control that cannot be made is one of its promise.
+func (r Runner) Fleets(scenarios []Scenario) (all []*manifest.Objects) {
+	for _, t := range r.tasks(scenarios) {
+		if !slices.Contains(all, t.of.Objects) {
+			all = append(all, t.of.Objects)
+		}
+		if r.NoControl {
+			continue
+		}
+		if objects, err := r.control(t.of, t.of.Objects, t.promise); err == nil {
+			all = append(all, objects)
+		}
+	}
+	return all
 }
 
 // all does the tasks, Jobs at a time, and writes their results.
