@@ -176,11 +176,15 @@ func TestNotReady(t *testing.T) {
 		},
 		"quota": {
 			deployment: `pods "webapp-1" is forbidden: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
-			want:       `Deployment webapp: quota: pods "webapp-1" is forbidden: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
+			want:       `Deployment webapp: quota: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
 		},
 		"policy": {
 			deployment: `pods "webapp-1" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities`,
-			want:       `Deployment webapp: policy: pods "webapp-1" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities`,
+			want:       `Deployment webapp: policy: violates PodSecurity "restricted:latest": unrestricted capabilities`,
+		},
+		"limit range": {
+			deployment: `pods "webapp-1" is forbidden: maximum cpu usage per Container is 10m, but limit is 100m`,
+			want:       "Deployment webapp: limit range: maximum cpu usage per Container is 10m, but limit is 100m",
 		},
 		"webhook": {
 			deployment: `Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": connection refused`,

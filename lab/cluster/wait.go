@@ -41,7 +41,7 @@ func (c *Client) awaitPods(ctx context.Context, of sets.Set[string], limit time.
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	var problems []string
+	var problems problems
 	hopeful := began // when no problem was a final one
 	for shown := ""; ; {
 		now, final, err := c.problems(ctx, of)
@@ -56,16 +56,16 @@ func (c *Client) awaitPods(ctx context.Context, of sets.Set[string], limit time.
 		if !final {
 			hopeful = time.Now()
 		}
-		if text := strings.Join(problems, "; "); text != shown && time.Since(began) > patience {
+		if text := strings.Join(problems.passing().lines(), "; "); text != shown && time.Since(began) > patience {
 			shown = text
 			progress("waiting: " + text)
 		}
 		if time.Since(hopeful) > patience || process.Sleep(ctx, pollEvery) != nil {
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return &UnfinishedError{fmt.Sprintf("cluster %s: not ready after %s: %s", c.context, time.Since(began).Round(time.Second),
-					cmp.Or(strings.Join(problems, "; "), "unknown")), ctx.Err()}
+					cmp.Or(strings.Join(problems.lines(), "; "), "unknown")), ctx.Err()}
 			}
-			return &NotReadyError{c.last(ctx, of, problems), time.Since(began)}
+			return &NotReadyError{c.last(ctx, of, problems.lines()), time.Since(began)}
 		}
 	}
 }
@@ -81,12 +81,12 @@ func (c *Client) last(ctx context.Context, of sets.Set[string], problems []strin
 	if err != nil {
 		return []string{err.Error()}
 	}
-	return now
+	return now.lines()
 }
 
-// problems returns why the fleet is not ready: a line for each Deployment that cannot create pods, and for
-// each pod that is not ready, of some Deployments or of all. final reports whether one of them does not go away by itself.
-func (c *Client) problems(ctx context.Context, of sets.Set[string]) (lines []string, final bool, err error) {
+// problems returns why the fleet is not ready: what each Deployment lacks that cannot create pods, and each pod that is
+// not ready, of some Deployments or of all. final reports whether one of them does not go away by itself.
+func (c *Client) problems(ctx context.Context, of sets.Set[string]) (all problems, final bool, err error) {
 	deployments, err := c.allDeployments(ctx)
 	if err != nil {
 		return nil, false, err
@@ -99,25 +99,25 @@ func (c *Client) problems(ctx context.Context, of sets.Set[string]) (lines []str
 	deployments = slices.DeleteFunc(deployments, func(d appsv1.Deployment) bool { return other(d.Namespace, d.Name) })
 	pods = slices.DeleteFunc(pods, func(p local.Pod) bool { return other(p.Namespace, p.Deployment) })
 	for i := range deployments {
-		if line, refused := deploymentProblem(&deployments[i], pods); line != "" {
-			lines, final = append(lines, line), final || refused
+		if reason, refused := deploymentProblem(&deployments[i], pods); reason != "" {
+			all, final = append(all, problem{"Deployment", deployments[i].Name, reason}), final || refused
 		}
 	}
 	for _, pod := range pods {
 		if !pod.Ready {
-			lines = append(lines, fmt.Sprintf("pod %s: %s", pod.Name, pod.Why))
+			all = append(all, problem{"pod", pod.Name, pod.Why})
 			final = final || strings.HasPrefix(pod.Why, "image ")
 		}
 	}
-	return lines, final, nil
+	return all, final, nil
 }
 
 // deploymentProblem returns why a Deployment has not its pods. refused reports whether the API server, a
 // quota or a policy refuses them. Pods that exist have problems of their own.
-func deploymentProblem(d *appsv1.Deployment, pods []local.Pod) (line string, refused bool) {
+func deploymentProblem(d *appsv1.Deployment, pods []local.Pod) (reason string, refused bool) {
 	for _, condition := range d.Status.Conditions {
 		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-			return fmt.Sprintf("Deployment %s: %s", d.Name, refusal(condition.Message)), true
+			return refusal(condition.Message), true
 		}
 	}
 	wanted := int32(1)
@@ -134,19 +134,24 @@ func deploymentProblem(d *appsv1.Deployment, pods []local.Pod) (line string, ref
 			return "", false
 		}
 	}
-	return fmt.Sprintf("Deployment %s: %d of %d pods are available", d.Name, d.Status.AvailableReplicas, wanted), false
+	return fmt.Sprintf("%d of %d pods are available", d.Status.AvailableReplicas, wanted), false
 }
 
-// refusal returns what refuses a pod: a quota, a policy, or the mesh's injection.
+// refusal returns what refuses a pod: a quota, a LimitRange, a policy, or the mesh's injection.
 func refusal(message string) string {
 	message = oneLineText(message)
+	text := short(forbidden.ReplaceAllString(message, ""))
 	switch {
 	case strings.Contains(message, "exceeded quota"):
-		return "quota: " + message
+		return "quota: " + text
+	case limited.MatchString(message):
+		return "limit range: " + text
+	case strings.Contains(message, "violates PodSecurity") && strings.Contains(message, `"istio-init"`):
+		return "policy: " + text + cniHint
 	case strings.Contains(message, "violates PodSecurity"):
-		return "policy: " + message
+		return "policy: " + text
 	case strings.Contains(message, "failed calling webhook"):
-		return "admission webhook: " + message
+		return "admission webhook: " + text
 	}
-	return message
+	return text
 }

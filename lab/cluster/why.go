@@ -99,7 +99,7 @@ func imageReason(reason, image string) string {
 	if explained[reason] == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s: %s: load it with fleetman images load, or name a registry with --images", explained[reason], image)
+	return explained[reason] + ": " + image + imageHint
 }
 
 func containerReason(s *corev1.ContainerStatus) string {

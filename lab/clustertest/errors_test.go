@@ -68,8 +68,8 @@ func TestNotReady(t *testing.T) {
 			args       []string
 		}{
 			{name: "image", want: "image missing: nowhere.invalid/fleetman/", args: []string{"--images", "nowhere.invalid"}},
-			{name: "quota", want: ": quota: pods \"", quota: true},
-			{name: "policy", want: `policy: pods "`, components: []string{"sidecars"}, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
+			{name: "quota", want: ": quota: exceeded quota: ", quota: true},
+			{name: "policy", want: `policy: violates PodSecurity "`, components: []string{"sidecars"}, labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
 			{name: "probe", want: "Readiness probe failed: ", args: []string{"--set", "staff-service:ADMIN_ADDR=127.0.0.1:9090", "--ready-timeout", "1m"}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
