@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 func randomRun(random *rand.Rand, arm string, seed uint64, rate int) *record.Run {
 	r := outcomesOf(arm, seed, 0, 0)
 	r.Rate, r.Requests = float64(rate), nil
-	failing, longest := random.Float64(), 1+random.Float64()*3*float64(random.IntN(2))
+	failing, longest := random.Float64(), .1*math.Pow(30, math.Pow(random.Float64(), 3)) // few are slow
 	for i := range 14 * rate {
 		q := pick(random.Float64() < failing, failed)
 		q.Intended = at(float64(i) / float64(rate))
