@@ -185,6 +185,7 @@ func TestParseGoal(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, again, text+", read again")
 	}
+	assert.Equal(t, "a, b: attempts >= 1 and <= 2 at 95%", Goal{Arm: "a", Fault: "b", Figure: "attempts", AtLeast: "1", AtMost: "2", Confidence: .95}.String(), "two bounds")
 	for text, want := range map[string]string{
 		"good >= 1":           `"good >= 1": must be ARM, FAULT: FIGURE >= BOUND, such as "library, bad-replica: good >= 99.8% at 95%"`,
 		"a, b: good >= much!": `"much!": must be a number, a share such as 99.8%, a duration such as 3ms, or a formula of + - * / pow, min and max`,

@@ -249,8 +249,7 @@ func ParseGoal(text string) (Goal, error) {
 	return g, nil
 }
 
-// String returns the form that ParseGoal reads, with both bounds if there are
-// two.
+// String returns the form that ParseGoal reads; of two bounds, both.
 func (g Goal) String() string {
 	text := fmt.Sprintf("%s, %s: %s", g.Arm, g.Fault, g.Figure)
 	if g.Over != "" {
@@ -258,6 +257,9 @@ func (g Goal) String() string {
 	}
 	if g.AtLeast != "" {
 		text += " >= " + string(g.AtLeast)
+	}
+	if g.AtLeast != "" && g.AtMost != "" {
+		text += " and"
 	}
 	if g.AtMost != "" {
 		text += " <= " + string(g.AtMost)
