@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,4 +110,33 @@ func TestUpInterrupted(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUpReplaced: of two ups in one namespace, the one whose manifests were replaced fails, and removes nothing.
+func TestUpReplaced(t *testing.T) {
+	a := newAPI()
+	other := false
+	a.before = func(r *http.Request) (int, string) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/webapp") && r.URL.Query().Get("dryRun") == "" && !other {
+			other = true
+			up(t, a.client(t, ""), load(t, scenarios+"plain"), options(t))
+		}
+		return 0, ""
+	}
+	err := a.client(t, "").Up(t.Context(), load(t, "../../k8s/base"), options(t))
+	require.EqualError(t, err, "cluster test: namespace fleetman: another up or apply has replaced the manifests meanwhile: must be one at a time; "+
+		"fleetman status --context test shows the manifests")
+	assert.NotNil(t, a.get("/apis/apps/v1/namespaces/fleetman/deployments/webapp"), "the other fleet")
+
+	a.before = func(r *http.Request) (int, string) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/webapp") && r.URL.Query().Get("dryRun") == "" {
+			a.before = nil
+			down(t, a.client(t, ""))
+		}
+		return 0, ""
+	}
+	o := options(t)
+	o.Replicas = map[string]int{"webapp": 2}
+	err = a.client(t, "").Up(t.Context(), load(t, scenarios+"plain"), o)
+	require.ErrorContains(t, err, "cluster test: namespace fleetman: its fleet was removed meanwhile")
 }

@@ -29,6 +29,7 @@ const (
 	setKinds     = "applyset.kubernetes.io/contains-group-kinds"
 	setPlaces    = "applyset.kubernetes.io/additional-namespaces"
 	manifestsOf  = "fleetman.example/manifests"  // the paths, one a line
+	changeOf     = "fleetman.example/change"     // random, of the last up or apply
 	injection    = "fleetman.example/injection"  // of a pod template: the namespace's label
 	startOf      = "fleetman.example/start"      // of a pod template: Change.Start
 	armOf        = "fleetman.example/comparison" // of a namespace: Change.Comparison

@@ -73,7 +73,12 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err == nil {
 		err = c.awaitReady(ctx, o.ReadyTimeout, o.Progress)
 	}
-	if _, late := errors.AsType[*NotReadyError](err); err == nil || late {
+	replaced := c.replaced(context.WithoutCancel(ctx), t)
+	_, late := errors.AsType[*NotReadyError](err)
+	switch {
+	case err == nil || errors.Is(replaced, errReplaced):
+		return replaced
+	case late:
 		return err
 	}
 	return c.giveUp(ctx, err, before == nil, o.Progress)
@@ -213,7 +218,27 @@ func (c *Client) replace(ctx context.Context, t transition, progress func(string
 			return err
 		}
 	}
+	if err := c.replaced(ctx, t); err != nil {
+		return err
+	}
 	return c.applyParent(ctx, t.parent, t.after)
+}
+
+// errReplaced is the cause of the error of a change whose fleet another command has changed meanwhile.
+var errReplaced = errors.New("replaced")
+
+// replaced returns an error if another command has changed or removed the fleet since a transition began.
+func (c *Client) replaced(ctx context.Context, t transition) error {
+	parent, err := c.parent(ctx)
+	switch now := setOf(parent).change; {
+	case err != nil:
+		return err
+	case parent == nil:
+		return c.fail(nil, "namespace %s: its fleet was removed meanwhile", c.namespace)
+	case now != t.after.change && (t.parent == nil || now != setOf(t.parent).change):
+		return c.fail(errReplaced, "namespace %s: another up or apply has replaced the manifests meanwhile: must be one at a time; %s shows the manifests", c.namespace, c.fleetCommand("status"))
+	}
+	return nil
 }
 
 // apply applies one object by server-side apply, and returns it as it is then.
@@ -260,6 +285,7 @@ func namespaceOver(o *unstructured.Unstructured, labels map[string]string) *unst
 // memberSet is what the parent says of the set's members.
 type memberSet struct {
 	kinds, places, manifests []string
+	change                   string // random
 	record                   []byte // nil: none
 }
 
@@ -269,7 +295,7 @@ func setOf(parent *corev1.Secret) (s memberSet) {
 		return s
 	}
 	of := parent.Annotations
-	return memberSet{split(of[setKinds], ","), split(of[setPlaces], ","), split(of[manifestsOf], "\n"), parent.Data[recordKey]}
+	return memberSet{split(of[setKinds], ","), split(of[setPlaces], ","), split(of[manifestsOf], "\n"), of[changeOf], parent.Data[recordKey]}
 }
 
 // memberSet returns the set of the objects.
@@ -279,7 +305,7 @@ func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, mani
 	if change.Comparison != "" {
 		kinds = union(kinds, []string{jobKind})
 	}
-	return memberSet{kinds, c.places(all), manifests, packed}, err
+	return memberSet{kinds, c.places(all), manifests, rand.Text(), packed}, err
 }
 
 // with returns the set while objects of both are on the cluster. Its record is that of the other.
@@ -312,7 +338,7 @@ func (c *Client) applyParent(ctx context.Context, before *corev1.Secret, s membe
 			"labels": map[string]any{managedBy: manager, setID: fleetID(c.namespace)},
 			"annotations": map[string]any{
 				setTool: "fleetman/v1", setKinds: strings.Join(s.kinds, ","), setPlaces: strings.Join(s.places, ","),
-				manifestsOf: strings.Join(s.manifests, "\n"),
+				manifestsOf: strings.Join(s.manifests, "\n"), changeOf: s.change,
 			},
 		},
 		"data": data,
