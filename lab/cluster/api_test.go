@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	kjson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 )
@@ -51,7 +52,7 @@ type stored struct {
 func (s *stored) object() *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: merge(s.own, s.applied)}
 	if len(s.applied) > 0 {
-		o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: manager}})
+		o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1("{}")}})
 	}
 	return o
 }
@@ -116,7 +117,9 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w := httptest.NewRecorder()
 	a.serve(w, r)
-	return w.Result(), nil
+	response := w.Result()
+	response.Request = r
+	return response, nil
 }
 
 // withIstio adds Istio's kinds of the given version.
@@ -208,6 +211,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, a.pages[path])
 	case r.Method == http.MethodPatch:
 		a.apply(w, r)
+	case r.Method == http.MethodPost && path == "/api/v1/namespaces":
+		a.create(w, r)
 	case r.Method == http.MethodDelete:
 		a.remove(w, path)
 	case a.objects[path] != nil:
@@ -277,7 +282,12 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) {
 		s = &stored{}
 	}
 	made := &stored{own: s.own, applied: applied}
-	if r.URL.Query().Get("dryRun") == "" {
+	dryRun, force := r.URL.Query().Get("dryRun") != "", r.URL.Query().Get("force") == "true"
+	if !made.takeLabels(force) {
+		fail(w, 409, "Apply failed with 1 conflict")
+		return
+	}
+	if !dryRun {
 		a.objects[r.URL.Path] = made
 		if made.object().GetKind() == "Deployment" && (s.own == nil || s.ready) {
 			made.report()
@@ -287,6 +297,41 @@ func (a *api) apply(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	respond(w, 200, made.object().Object)
+}
+
+// takeLabels takes the labels that the author has set to other values, as an apply does by force. It reports false
+// without force, if there are any.
+func (s *stored) takeLabels(force bool) bool {
+	own, applied := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(s.own)}, &unstructured.Unstructured{Object: s.applied}
+	kept, wanted := own.GetLabels(), applied.GetLabels()
+	count := len(kept)
+	maps.DeleteFunc(kept, func(name, value string) bool {
+		want, ok := wanted[name]
+		return ok && want != value
+	})
+	if len(kept) < count {
+		own.SetLabels(kept)
+		s.own = own.Object
+	}
+	return force || len(kept) == count
+}
+
+// create creates a namespace.
+func (a *api) create(w http.ResponseWriter, r *http.Request) {
+	var own map[string]any
+	text, err := io.ReadAll(r.Body)
+	if err != nil || kjson.Unmarshal(text, &own) != nil {
+		respond(w, 415, nil)
+		return
+	}
+	path := r.URL.Path + "/" + (&unstructured.Unstructured{Object: own}).GetName()
+	if a.objects[path] != nil {
+		fail(w, 409, path+" already exists")
+		return
+	}
+	own["apiVersion"], own["kind"] = "v1", "Namespace"
+	a.objects[path] = &stored{own: own}
+	respond(w, 201, own)
 }
 
 // patch notes a patch, and merges one without lists.
@@ -323,7 +368,7 @@ func (a *api) remove(w http.ResponseWriter, path string) {
 // fail responds as an API server does to a request that fails.
 func fail(w http.ResponseWriter, status int, message string) {
 	reason := map[int]metav1.StatusReason{
-		401: metav1.StatusReasonUnauthorized, 403: metav1.StatusReasonForbidden, 404: metav1.StatusReasonNotFound, 500: metav1.StatusReasonInternalError,
+		401: metav1.StatusReasonUnauthorized, 403: metav1.StatusReasonForbidden, 404: metav1.StatusReasonNotFound, 409: metav1.StatusReasonConflict, 500: metav1.StatusReasonInternalError,
 	}[status]
 	respond(w, status, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Code: int32(status), Reason: reason, Message: message})
 }

@@ -86,7 +86,7 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 	if err != nil {
 		return mesh.Applied{}, err
 	}
-	if err := c.agreeChanges(t); err != nil {
+	if err := c.agreeChanges(ctx, t); err != nil {
 		return mesh.Applied{}, err
 	}
 	applied, err := c.switchTo(ctx, t)
@@ -97,15 +97,18 @@ func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error
 }
 
 // agreeChanges asks for the objects outside of the fleet's namespaces that an Apply creates or changes.
-func (c *Client) agreeChanges(t transition) error {
+func (c *Client) agreeChanges(ctx context.Context, t transition) error {
 	changes := sets.New[string]()
 	for _, d := range t.changed {
 		if d.after != nil {
 			changes.Insert(key(d.after))
 		}
 	}
-	outside := slices.DeleteFunc(c.outside(t.all), func(o *unstructured.Unstructured) bool { return !changes.Has(key(o)) })
-	return c.agree(outside, c.ask)
+	outside, err := c.outside(ctx, t.all)
+	if err != nil {
+		return err
+	}
+	return c.agree(slices.DeleteFunc(outside, func(o *unstructured.Unstructured) bool { return !changes.Has(key(o)) }), c.ask)
 }
 
 // switchTo makes the changes of an Apply.
@@ -230,7 +233,7 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, g
 		return difference{}, c.about(refOf(o), err)
 	}
 	before, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
-	missing := apierrors.IsNotFound(err)
+	missing, force := apierrors.IsNotFound(err), true
 	switch {
 	case missing:
 	case err != nil:
@@ -241,10 +244,14 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, g
 		if err := c.checkOwner(o, before, given); err != nil {
 			return difference{}, err
 		}
-		o = namespaceOver(o, before.GetLabels()) // another object is fleetman's, and stays as it is
+		if o, force = c.over(o, before); unneeded(o, before) {
+			return difference{}, nil
+		}
 	}
-	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
+	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force, DryRun: []string{metav1.DryRunAll}})
 	switch {
+	case err != nil && before != nil:
+		return difference{}, c.contradiction(o, before, err)
 	case err != nil:
 		return difference{}, c.about(refOf(o), err)
 	case missing:
@@ -258,9 +265,13 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, g
 // checkOwner returns an error for an object that exists and is not of the fleet. A namespace may be the user's, unless it
 // is the fleet's own one, and not given.
 func (c *Client) checkOwner(o, before *unstructured.Unstructured, given bool) error {
-	made, isNamespace := before.GetLabels()[managedBy] == manager, o.GetKind() == "Namespace"
+	isNamespace := o.GetKind() == "Namespace"
+	made, ours := before.GetLabels()[managedBy] == manager, before.GetLabels()[partOfSet] == fleetID(c.namespace)
+	if isNamespace {
+		made, ours = before.GetAnnotations()[createdBy] != "", c.created(before)
+	}
 	switch {
-	case made && before.GetLabels()[partOfSet] == fleetID(c.namespace), !made && isNamespace && (o.GetName() != c.namespace || given):
+	case made && ours, !made && isNamespace && (o.GetName() != c.namespace || given):
 		return nil
 	case made:
 		return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))

@@ -30,14 +30,18 @@ func (c *Client) Supports(ctx context.Context, objects *manifest.Objects, change
 	return c.supports(ctx, all)
 }
 
-// Outside returns the objects in other namespaces than the fleet's own and those of the manifests, and the namespaces of
-// the manifests other than its own.
-func (c *Client) Outside(objects *manifest.Objects) (refs, namespaces []string, err error) {
+// Outside returns the namespaces of the manifests that exist and are not the fleet's, and the objects in other namespaces
+// than the fleet's; and the namespaces of the manifests other than its own.
+func (c *Client) Outside(ctx context.Context, objects *manifest.Objects) (refs, namespaces []string, err error) {
 	all, err := c.prepare(objects, Change{})
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, o := range c.outside(all) {
+	outside, err := c.outside(ctx, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, o := range outside {
 		refs = append(refs, refOf(o))
 	}
 	for _, o := range all {
@@ -59,7 +63,7 @@ func (c *Client) CheckFree(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return c.about("Namespace "+c.namespace, err)
-	case there.Labels[managedBy] != manager:
+	case there.Annotations[createdBy] == "":
 		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", c.namespace)
 	}
 	of := cmp.Or(there.Labels[armOf], c.namespace)

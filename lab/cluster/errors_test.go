@@ -57,7 +57,7 @@ func TestErrors(t *testing.T) {
 			want: "cluster test: namespace fleetman: exists, and fleetman did not make it: use it with --namespace fleetman, or choose another",
 		},
 		"an object exists": {set: func(a *api) {
-			a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman","labels":{"app.kubernetes.io/managed-by":"fleetman","applyset.kubernetes.io/part-of":"`+fleetID("fleetman")+`"}}}`)
+			a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman","annotations":{"fleetman.example/created-by":"`+fleetID("fleetman")+`"}}}`)
 			a.put("apps/v1", `{"kind":"Deployment","metadata":{"name":"webapp","namespace":"fleetman"}}`)
 		}, want: "cluster test: Deployment fleetman/webapp: exists, and fleetman did not make it: must be deleted, or choose another --namespace"},
 		"no permission": {set: func(a *api) {

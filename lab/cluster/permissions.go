@@ -57,6 +57,9 @@ func (c *Client) Plan(objects *manifest.Objects, o UpOptions, w io.Writer) error
 	}
 	documents := []any{clusterRole(manager, all, helperRule, programRule)}
 	for _, o := range all {
+		if o.GetKind() == "Namespace" {
+			o = withoutSet(o) // who applies it may apply it over a namespace of their own
+		}
 		documents = append(documents, o.Object)
 	}
 	var text bytes.Buffer

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,8 +40,8 @@ func (c *Client) members(ctx context.Context, s memberSet) ([]*unstructured.Unst
 	return found, nil
 }
 
-// release returns the change by which a namespace leaves the set: one that fleetman made is deleted, and another one
-// loses the labels that were applied.
+// release returns the change by which a namespace leaves the set: one that Up has created is deleted, and another one
+// loses the labels that were applied and that nobody else has set.
 func (c *Client) release(ctx context.Context, name string) (difference, error) {
 	there, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -53,9 +52,9 @@ func (c *Client) release(ctx context.Context, name string) (difference, error) {
 	}
 	bare := namespaceOf(name)
 	switch {
-	case there.Labels[partOfSet] == fleetID(c.namespace):
+	case c.created(there):
 		return difference{"deleted", bare, nil}, nil
-	case slices.ContainsFunc(there.ManagedFields, func(f metav1.ManagedFieldsEntry) bool { return f.Manager == manager }):
+	case applied(there):
 		return difference{"changed", bare, bare}, nil // without its fields, which are removed
 	}
 	return difference{}, nil

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -30,8 +31,8 @@ type UpOptions struct {
 	Manifests []string
 	// ReadyTimeout limits the time until all pods are ready.
 	ReadyTimeout time.Duration
-	// Agree is called before objects are applied in a namespace that is neither the fleet's own nor one of
-	// the manifests, such as istio-system. An error ends Up.
+	// Agree is called before objects are applied in a namespace that is neither the fleet's own nor one that it
+	// has created, such as istio-system, and before such a namespace is changed. An error ends Up.
 	Agree func(objects []string) error
 	// Progress is called with one line at a time.
 	Progress func(line string)
@@ -55,7 +56,11 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err := c.hasRevisions(ctx, objects); err != nil {
 		return err
 	}
-	if err := c.agree(c.outside(all), o.Agree); err != nil {
+	outside, err := c.outside(ctx, all)
+	if err != nil {
+		return err
+	}
+	if err := c.agree(outside, o.Agree); err != nil {
 		return err
 	}
 	if err := c.awaitEnding(ctx, all, o.ReadyTimeout, o.Progress); err != nil {
@@ -149,20 +154,25 @@ func (c *Client) agree(objects []*unstructured.Unstructured, ask func([]string) 
 	return ask(refs)
 }
 
-// outside returns the objects in other namespaces than the fleet's own and those of the manifests.
-func (c *Client) outside(all []*unstructured.Unstructured) (found []*unstructured.Unstructured) {
+// outside returns the namespaces of the manifests that exist and are not the fleet's, and the objects in other
+// namespaces than the fleet's.
+func (c *Client) outside(ctx context.Context, all []*unstructured.Unstructured) (found []*unstructured.Unstructured, err error) {
+	foreign, err := c.foreign(ctx, all)
+	if err != nil {
+		return nil, err
+	}
 	own := []string{c.namespace}
 	for _, o := range all {
-		if o.GetKind() == "Namespace" {
+		if o.GetKind() == "Namespace" && !slices.Contains(foreign, o.GetName()) {
 			own = append(own, o.GetName())
 		}
 	}
 	for _, o := range all {
-		if at := o.GetNamespace(); at != "" && !slices.Contains(own, at) {
+		if at := cmp.Or(o.GetNamespace(), o.GetName()); !slices.Contains(own, at) {
 			found = append(found, o)
 		}
 	}
-	return found
+	return found, nil
 }
 
 // parent returns the Secret that is the parent of the fleet's set, or nil when there is no fleet.
@@ -251,35 +261,44 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) (*unst
 	return applied, c.about(refOf(o), err)
 }
 
-// applyNamespace applies a namespace, and waits for the end of one that is being deleted. One that
-// fleetman did not make gets the labels of the manifests alone, so that Down does not delete it.
+// applyOver applies a namespace over one that exists.
+func (c *Client) applyOver(ctx context.Context, o *unstructured.Unstructured, there metav1.Object) error {
+	o, force := c.over(o, there)
+	if unneeded(o, there) {
+		return nil
+	}
+	client, err := c.resource(o)
+	if err != nil {
+		return c.about(refOf(o), err)
+	}
+	if _, err = client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force}); err != nil {
+		return c.contradiction(o, there, err)
+	}
+	return nil
+}
+
+// applyNamespace creates or changes a namespace, and waits for the end of one that is being deleted.
 func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructured) error {
 	if err := c.awaitEnding(ctx, []*unstructured.Unstructured{o}, goneWithin, c.say); err != nil {
 		return err
 	}
-	there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		return c.about(refOf(o), err)
-	default:
-		o = namespaceOver(o, there.Labels)
+	for first := true; ; first = false {
+		there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
+		if err == nil {
+			return c.applyOver(ctx, o, there)
+		}
+		if !apierrors.IsNotFound(err) {
+			return c.about(refOf(o), err)
+		}
+		err = c.createNamespace(ctx, o)
+		if err == nil {
+			_, err = c.apply(ctx, o)
+			return err
+		}
+		if !first || !again(ctx, err) {
+			return c.about(refOf(o), err)
+		}
 	}
-	_, err = c.apply(ctx, o)
-	return err
-}
-
-// namespaceOver returns the namespace to apply over one with the given labels.
-func namespaceOver(o *unstructured.Unstructured, labels map[string]string) *unstructured.Unstructured {
-	if labels[managedBy] == manager {
-		return o
-	}
-	o = o.DeepCopy()
-	own := o.GetLabels()
-	delete(own, managedBy)
-	delete(own, partOfSet)
-	o.SetLabels(own)
-	return o
 }
 
 // memberSet is what the parent says of the set's members.

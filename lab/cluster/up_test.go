@@ -96,15 +96,15 @@ func TestInterrupted(t *testing.T) {
 		a := newAPI().withIstio("v1")
 		before := a.refs()
 		ctx, kill := context.WithCancel(t.Context())
-		patches := 0
+		changes := 0
 		a.before = func(r *http.Request) (int, string) {
-			if r.Method == http.MethodPatch {
-				patches++
+			if r.Method == http.MethodPatch || r.Method == http.MethodPost {
+				changes++
 			}
-			if patches == end {
+			if changes == end {
 				kill()
 			}
-			if patches >= end { // as after kill -9: it removes nothing
+			if changes >= end { // as after kill -9: it removes nothing
 				return 500, "killed"
 			}
 			return 0, ""

@@ -138,7 +138,7 @@ func (c *Cluster) readyArm(ctx context.Context, p plan) (outside []string, err e
 	if err := client.Supports(ctx, p.objects, c.change(p)); err != nil {
 		return nil, err
 	}
-	outside, others, err := client.Outside(p.objects)
+	outside, others, err := client.Outside(ctx, p.objects)
 	if c.Parallel && err == nil && len(outside)+len(others) > 0 {
 		return nil, fmt.Errorf("%s: must be without --parallel: the arms would share them", strings.Join(slices.Concat(outside, others), ", "))
 	}

@@ -40,7 +40,7 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 		return r, nil, err
 	}
 	agree := f.up.cluster.agreeOnce(cmd)
-	if err := agreeAll(client, r.Fleets(scenarios), agree); err != nil {
+	if err := agreeAll(cmd.Context(), client, r.Fleets(scenarios), agree); err != nil {
 		return r, nil, err
 	}
 	switch _, err := client.Status(cmd.Context()); {
@@ -63,10 +63,10 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 }
 
 // agreeAll asks for the objects of all fleets in other namespaces, before the first one starts.
-func agreeAll(client *cluster.Client, fleets []*manifest.Objects, agree func([]string) error) error {
+func agreeAll(ctx context.Context, client *cluster.Client, fleets []*manifest.Objects, agree func([]string) error) error {
 	outside := sets.New[string]()
 	for _, objects := range fleets {
-		refs, _, err := client.Outside(objects)
+		refs, _, err := client.Outside(ctx, objects)
 		if err != nil {
 			return err
 		}
