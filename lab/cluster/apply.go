@@ -171,16 +171,22 @@ type transition struct {
 	all           []*unstructured.Unstructured // of the manifests
 	changed       []difference
 	parent        *corev1.Secret // before it; nil: none
+	before        memberSet      // without a parent, of orphans
 	during, after memberSet
 }
 
 // transition returns what makes the cluster equal to the objects, and changes nothing. given is that of differences.
 func (c *Client) transition(ctx context.Context, all []*unstructured.Unstructured, parent *corev1.Secret, change Change, manifests []string, given bool) (t transition, err error) {
-	t = transition{all: all, parent: parent}
+	t = transition{all: all, parent: parent, before: setOf(parent)}
+	if parent == nil {
+		if t.before, err = c.orphans(ctx); err != nil {
+			return t, err
+		}
+	}
 	if t.after, err = c.memberSet(all, change, manifests); err != nil {
 		return t, err
 	}
-	t.during = t.after.with(setOf(parent))
+	t.during = t.after.with(t.before)
 	t.changed, err = c.differences(ctx, all, t.during, given)
 	return t, err
 }

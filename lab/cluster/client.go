@@ -70,6 +70,7 @@ type Client struct {
 	core     corev1.CoreV1Interface
 	apps     appsv1.AppsV1Interface
 	dynamic  dynamic.Interface
+	known    discovery.CachedDiscoveryInterface
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 	forwards *forwards
 
@@ -133,7 +134,8 @@ func newClient(o Options, base *rest.Config, responded *atomic.Bool) (*Client, e
 	if err := cmp.Or(errs[0], errs[1], errs[2], err); err != nil {
 		return nil, fmt.Errorf("--context %s: %w", o.Context, err)
 	}
-	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(known))
+	c.known = memory.NewMemCacheClient(known)
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(c.known)
 	c.forwards = &forwards{client: c, config: streaming, open: map[string]*slot{}}
 	return c, nil
 }

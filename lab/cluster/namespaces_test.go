@@ -54,8 +54,8 @@ func TestDownAfterPlan(t *testing.T) {
 	before := a.refs()
 	c := a.client(t, "team")
 	applyPlan(t, a, c, scenarios+"plain")
-	down(t, c)
-	assert.Subset(t, a.refs(), before)
+	assert.True(t, down(t, c), "found")
+	a.wantRefs(t, before)
 	assert.Equal(t, map[string]string{"team": "a"}, a.get("/api/v1/namespaces/team").GetLabels())
 }
 
@@ -123,4 +123,31 @@ func TestOwnAgain(t *testing.T) {
 	up(t, c, withForeign(t), o)
 	down(t, c)
 	a.wantRefs(t, []string{"Node one"})
+}
+
+// TestDownWithoutSecret: down finds a fleet by its labels, and so does up.
+func TestDownWithoutSecret(t *testing.T) {
+	a := newAPI().withIstio("v1")
+	putNamespace(a, "team", "team", "a")
+	a.put("v1", `{"kind":"Service","metadata":{"name":"mine","namespace":"team","labels":{"app.kubernetes.io/part-of":"fleetman"}}}`)
+	before := a.refs()
+	c := a.client(t, "team")
+	orphan := func(scenario string) {
+		up(t, c, load(t, scenarios+scenario), options(t))
+		a.mu.Lock()
+		delete(a.objects, "/api/v1/namespaces/team/secrets/"+adminSecret)
+		a.mu.Unlock()
+	}
+	orphan("sidecars")
+	assert.True(t, down(t, c), "found")
+	a.wantRefs(t, before)
+	orphan("plain")
+	plain := a.refs()
+	assert.True(t, down(t, c), "found")
+	orphan("circuit-breaking")
+	orphan("plain")
+	a.wantRefs(t, plain)
+	assert.True(t, down(t, c), "found")
+	a.wantRefs(t, before)
+	assert.False(t, down(t, c), "found without a fleet")
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 )
 
 // members returns the objects of the set other than namespaces.
@@ -99,20 +100,11 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if parent == nil { // an Up that ended before it wrote the parent may have left the namespace
-		return c.downNamespaces(ctx, []string{c.namespace})
+	if parent == nil {
+		return c.downOrphans(ctx)
 	}
 	s := setOf(parent)
-	found, err := c.members(ctx, s)
-	if err != nil {
-		return true, err
-	}
-	for _, o := range found {
-		if err := c.delete(ctx, o); err != nil {
-			return true, err
-		}
-	}
-	if err := c.awaitMembersGone(ctx, s); err != nil {
+	if err := c.removeMembers(ctx, s, func(string) {}); err != nil {
 		return true, err
 	}
 	if _, err := c.downNamespaces(ctx, s.places); err != nil {
@@ -124,6 +116,74 @@ func (c *Client) downOne(ctx context.Context) (bool, error) {
 	}
 	_, err = c.downNamespaces(ctx, []string{c.namespace})
 	return true, err
+}
+
+// removeMembers deletes the objects of the set other than namespaces, and waits for their end.
+func (c *Client) removeMembers(ctx context.Context, s memberSet, progress func(string)) error {
+	found, err := c.members(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, o := range found {
+		progress("deleting " + refOf(o))
+		if err := c.delete(ctx, o); err != nil {
+			return err
+		}
+	}
+	return c.awaitMembersGone(ctx, s)
+}
+
+// downOrphans removes a fleet without a parent, and a namespace that an Up has left that ended before it wrote the parent.
+func (c *Client) downOrphans(ctx context.Context) (bool, error) {
+	s, err := c.orphans(ctx)
+	if err != nil {
+		return false, err
+	}
+	found := len(s.kinds) > 0
+	if found {
+		c.say("no Secret " + c.namespace + "/" + adminSecret + ": removing what has the labels of its fleet")
+		if err := c.removeMembers(ctx, s, c.say); err != nil {
+			return true, err
+		}
+	}
+	namespaces, err := c.downNamespaces(ctx, []string{c.namespace})
+	return found || namespaces, err
+}
+
+// orphans returns the kinds of the objects with the fleet's labels in its namespace. Without a parent these are all that
+// is known of a fleet: its Secret was deleted, or the objects that Plan prints were applied. Kinds that the user may not
+// list are left out, because others have made such objects.
+func (c *Client) orphans(ctx context.Context) (s memberSet, err error) {
+	if _, err := c.core.Namespaces().Get(ctx, c.namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		return s, nil
+	} else if err != nil {
+		return s, c.about("Namespace "+c.namespace, err)
+	}
+	all, err := discovery.ServerPreferredNamespacedResources(c.known)
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // of an API server beside, such as of metrics
+		return s, c.about("kinds", err)
+	}
+	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}, all) {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return s, c.about(list.GroupVersion, err)
+		}
+		for _, r := range list.APIResources {
+			if r.Name == "endpoints" || r.Name == "endpointslices" { // have their Service's labels, and end with it
+				continue
+			}
+			kind := schema.GroupKind{Group: version.Group, Kind: r.Kind}.String()
+			found, err := c.members(ctx, memberSet{kinds: []string{kind}})
+			switch {
+			case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
+			case err != nil:
+				return s, err
+			case len(found) > 0:
+				s.kinds = append(s.kinds, kind)
+			}
+		}
+	}
+	return s, nil
 }
 
 // awaitMembersGone waits until the objects and their pods are gone.

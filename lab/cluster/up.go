@@ -86,7 +86,7 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	case late:
 		return err
 	}
-	return c.giveUp(ctx, err, before == nil, o.Progress)
+	return c.giveUp(ctx, err, len(t.before.kinds) == 0, o.Progress)
 }
 
 // giveUp removes a fleet that is new, and returns the error that ended its Up with what is left on the cluster.
