@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -245,6 +246,9 @@ func (a *api) kindOf(path string) (kind, version string) {
 	return "", ""
 }
 
+// ofNamespace matches the namespace in a path, which a list of all namespaces does not have.
+var ofNamespace = regexp.MustCompile(`/namespaces/[^/]+/([^/]+/)`)
+
 func (a *api) list(w http.ResponseWriter, r *http.Request) {
 	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
 	if err != nil {
@@ -258,7 +262,7 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, path := range slices.Sorted(maps.Keys(a.objects)) {
-		if o := a.objects[path].object(); strings.HasPrefix(path, r.URL.Path+"/") && selector.Matches(labels.Set(o.GetLabels())) {
+		if o := a.objects[path].object(); (strings.HasPrefix(path, r.URL.Path+"/") || strings.HasPrefix(ofNamespace.ReplaceAllString(path, "/$1"), r.URL.Path+"/")) && selector.Matches(labels.Set(o.GetLabels())) {
 			items = append(items, o.Object)
 		}
 	}

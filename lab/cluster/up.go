@@ -63,6 +63,9 @@ func (c *Client) Up(ctx context.Context, objects *manifest.Objects, o UpOptions)
 	if err := c.agree(outside, o.Agree); err != nil {
 		return err
 	}
+	for _, line := range c.otherGateways(ctx, all) {
+		o.Progress(line)
+	}
 	if err := c.awaitEnding(ctx, all, o.ReadyTimeout, o.Progress); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -39,6 +40,9 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	if err := client.Reach(cmd.Context()); err != nil {
 		return r, nil, err
 	}
+	if err := checkGateways(cmd.Context(), client, r.Fleets(scenarios)); err != nil {
+		return r, nil, err
+	}
 	agree := f.up.cluster.agreeOnce(cmd)
 	if err := agreeAll(cmd.Context(), client, r.Fleets(scenarios), agree); err != nil {
 		return r, nil, err
@@ -60,6 +64,22 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 		_, err := client.Down(context.WithoutCancel(cmd.Context()))
 		return err
 	}, nil
+}
+
+// checkGateways returns an error for Gateways of other namespaces that may receive the requests of the checks.
+func checkGateways(ctx context.Context, client *cluster.Client, fleets []*manifest.Objects) error {
+	all := sets.New[string]()
+	for _, objects := range fleets {
+		lines, err := client.OtherGateways(ctx, objects)
+		if err != nil {
+			return err
+		}
+		all.Insert(lines...)
+	}
+	if all.Len() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: must be deleted before check uses the ingress", strings.Join(sets.List(all), "; "))
 }
 
 // agreeAll asks for the objects of all fleets in other namespaces, before the first one starts.
