@@ -280,11 +280,22 @@ func (c *Client) checkOwner(o, before *unstructured.Unstructured, given bool) er
 	case made && ours, !made && isNamespace && (o.GetName() != c.namespace || given):
 		return nil
 	case made:
-		return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with fleetman down --namespace", refOf(o))
+		return c.fail(nil, "%s: exists, and belongs to a fleet in another namespace: end that one first with %s", refOf(o), c.downOwner(before))
 	case isNamespace:
 		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: use it with --namespace %s, or choose another", o.GetName(), o.GetName())
 	}
 	return c.fail(nil, "%s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", refOf(o))
+}
+
+// downOwner returns the command line that removes the fleet of an object. Its ID is a hash of its namespace.
+func (c *Client) downOwner(o *unstructured.Unstructured) string {
+	id := cmp.Or(o.GetAnnotations()[createdBy], o.GetLabels()[partOfSet])
+	for _, namespace := range []string{o.GetNamespace(), o.GetName(), OwnNamespace} {
+		if id == fleetID(namespace) {
+			return c.DownCommand(namespace)
+		}
+	}
+	return c.DownCommand("NAMESPACE") + "; its NAMESPACE is that of kubectl get secrets -A -l " + setID + "=" + id
 }
 
 // content returns what of an object a user writes.

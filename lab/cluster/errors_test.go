@@ -56,6 +56,16 @@ func TestErrors(t *testing.T) {
 			set:  func(a *api) { a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman"}}`) },
 			want: "cluster test: namespace fleetman: exists, and fleetman did not make it: use it with --namespace fleetman, or choose another",
 		},
+		"an object of another fleet": {scenario: "egress", set: func(a *api) {
+			a.withIstio("v1")
+			a.put("v1", `{"kind":"Namespace","metadata":{"name":"outside","annotations":{"`+createdBy+`":"`+fleetID("b")+`"}}}`)
+		}, want: "cluster test: Namespace outside: exists, and belongs to a fleet in another namespace: end that one first with " +
+			"fleetman down --context test --namespace NAMESPACE; its NAMESPACE is that of kubectl get secrets -A -l applyset.kubernetes.io/id=" + fleetID("b")},
+		"the namespace of another fleet": {scenario: "egress", set: func(a *api) {
+			a.withIstio("v1")
+			a.put("v1", `{"kind":"Namespace","metadata":{"name":"outside","annotations":{"`+createdBy+`":"`+fleetID("outside")+`"}}}`)
+		}, want: "cluster test: Namespace outside: exists, and belongs to a fleet in another namespace: end that one first with " +
+			"fleetman down --context test --namespace outside"},
 		"an object exists": {set: func(a *api) {
 			a.put("v1", `{"kind":"Namespace","metadata":{"name":"fleetman","annotations":{"fleetman.example/created-by":"`+fleetID("fleetman")+`"}}}`)
 			a.put("apps/v1", `{"kind":"Deployment","metadata":{"name":"webapp","namespace":"fleetman"}}`)
