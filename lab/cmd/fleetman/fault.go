@@ -103,11 +103,11 @@ func (p *places) hasGone(ctx context.Context, pod local.Pod) bool {
 }
 
 // ofEach returns what call returns for each pod. After an error it goes on with the other pods only if all is true. The
-// error of a pod that has gone counts only when there is no other pod.
+// error of a pod that has gone, or that has no faults to clear yet, counts only when there is no other pod.
 func ofEach(ctx context.Context, pods []local.Pod, call func(context.Context, local.Pod) (faults.State, error), all bool,
 	gone func(context.Context, local.Pod) bool,
 ) (states []podFaults, err error) {
-	var last error // of a pod that has gone
+	var last error // of such a pod
 	for _, pod := range pods {
 		state, failed := call(ctx, pod)
 		switch {
@@ -115,7 +115,7 @@ func ofEach(ctx context.Context, pods []local.Pod, call func(context.Context, lo
 			states = append(states, podFaults{pod.Name, state})
 		case ctx.Err() != nil:
 			return states, failed
-		case gone(ctx, pod):
+		case all && pod.Address == "" || gone(ctx, pod): // one without an address has not started, and has no faults
 			last = failed
 		case !all:
 			return states, failed

@@ -79,7 +79,7 @@ func TestFault(t *testing.T) {
 // TestOfEach checks that a pod that does not respond, as one that restarts, keeps others from new rules, and no other
 // from being cleared or shown.
 func TestOfEach(t *testing.T) {
-	pods := []local.Pod{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+	pods := []local.Pod{{Name: "a", Address: "x"}, {Name: "b", Address: "x"}, {Name: "c", Address: "x"}}
 	refused := errors.New("b: connection refused")
 	call := func(_ context.Context, pod local.Pod) (faults.State, error) {
 		if pod.Name == "b" {
@@ -102,4 +102,9 @@ func TestOfEach(t *testing.T) {
 		assert.Equal(t, want, states, "all: %v", all)
 		assert.ErrorIs(t, err, refused, "all: %v", all)
 	}
+	pods[1].Address = "" // it has not started
+	_, err := ofEach(t.Context(), pods, call, true, gone(false))
+	require.NoError(t, err, "to clear beside a pod that has not started")
+	_, err = ofEach(t.Context(), pods, call, false, gone(false))
+	require.ErrorIs(t, err, refused, "to set beside a pod that has not started")
 }
