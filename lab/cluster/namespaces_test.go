@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
@@ -150,4 +153,44 @@ func TestDownWithoutSecret(t *testing.T) {
 	assert.True(t, down(t, c), "found")
 	a.wantRefs(t, before)
 	assert.False(t, down(t, c), "found without a fleet")
+}
+
+// TestRole: the role of a plan names the Secret and the namespaces, and is another one for each scenario.
+func TestRole(t *testing.T) {
+	a := newAPI()
+	o := options(t)
+	o.Manifests = []string{"/k8s/scenarios/egress", "/more.yaml"}
+	var plan bytes.Buffer
+	require.NoError(t, a.client(t, "x").Plan(load(t, scenarios+"egress"), o, &plan))
+	var role rbacv1.ClusterRole
+	document, _, _ := strings.Cut(strings.TrimPrefix(plan.String(), "---\n"), "---\n")
+	require.NoError(t, yaml.UnmarshalStrict([]byte(document), &role))
+	assert.Equal(t, "fleetman-x-egress-more", role.Name)
+	var restricted []rbacv1.PolicyRule
+	for _, rule := range role.Rules {
+		if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "namespaces") {
+			restricted = append(restricted, rule)
+		}
+	}
+	assert.Equal(t, []rbacv1.PolicyRule{
+		named(allow("", "secrets", "get", "create", "patch", "delete"), "fleetman-admin"),
+		allow("", "namespaces", "create"),
+		named(allow("", "namespaces", "get"), "outside", "x"),
+		named(allow("", "namespaces", "patch", "delete"), "outside", "x"),
+	}, restricted)
+}
+
+// TestDownWithoutList: down needs no permission to list namespaces.
+func TestDownWithoutList(t *testing.T) {
+	a := newAPI()
+	c := a.client(t, "")
+	up(t, c, load(t, scenarios+"plain"), options(t))
+	a.before = func(r *http.Request) (int, string) {
+		if r.Method == http.MethodGet && r.URL.Path == "/api/v1/namespaces" {
+			return 403, "namespaces is forbidden"
+		}
+		return 0, ""
+	}
+	assert.True(t, down(t, c), "found")
+	a.wantRefs(t, []string{"Node one"})
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -23,8 +25,8 @@ var fixedRules = []rbacv1.PolicyRule{
 	allow("", "events", "list"),
 	allow("", "pods", "get", "list", "delete"),
 	allow("", "pods/log", "get"),
-	allow("", "pods/portforward", "create"),                  // admin listeners and proxies
-	allow("", "secrets", "get", "create", "patch", "delete"), // the parent of the set
+	allow("", "pods/portforward", "create"),                                      // admin listeners and proxies
+	named(allow("", "secrets", "get", "create", "patch", "delete"), adminSecret), // the parent of the set; created by a patch
 }
 
 var (
@@ -38,6 +40,7 @@ var (
 var comparisonRules = []rbacv1.PolicyRule{
 	allow("batch", "jobs", "list", "create", "patch", "delete"), // which send the load
 	allow("", "nodes/proxy", "get"),                             // CPU and memory, by the kubelets' summaries
+	allow("", "namespaces", memberVerbs...),                     // the arms'
 }
 
 // memberVerbs are the verbs for each kind of the manifests. Server-side apply is a patch, and a create for an
@@ -48,6 +51,38 @@ func allow(group, resource string, verbs ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}
 }
 
+// named returns a rule for the objects of these names alone.
+func named(rule rbacv1.PolicyRule, names ...string) rbacv1.PolicyRule {
+	rule.ResourceNames = names
+	return rule
+}
+
+// namespaceRules are the permissions for the namespaces of a fleet: to change and delete its own and those of the
+// manifests, and to read those in which the manifests have objects. Nobody can be allowed to create some by their names.
+func (c *Client) namespaceRules(all []*unstructured.Unstructured) []rbacv1.PolicyRule {
+	names := []string{c.namespace}
+	for _, o := range all {
+		if o.GetKind() == "Namespace" {
+			names = append(names, o.GetName())
+		}
+	}
+	return []rbacv1.PolicyRule{
+		allow("", "namespaces", "create"),
+		named(allow("", "namespaces", "get"), union([]string{c.namespace}, c.places(all))...),
+		named(allow("", "namespaces", "patch", "delete"), union(names, nil)...),
+	}
+}
+
+// roleName returns the name of the role for a fleet: another one for each of its scenarios, because a role for the next
+// one does not allow what is needed to delete the objects of the last.
+func (c *Client) roleName(manifests []string) string {
+	name := manager + "-" + c.namespace
+	for _, path := range manifests {
+		name += "-" + strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	}
+	return strings.ReplaceAll(name, "%", "-")
+}
+
 // Plan writes what Up would do as YAML: the ClusterRole that it needs, and the objects. It does not
 // connect to the cluster.
 func (c *Client) Plan(objects *manifest.Objects, o UpOptions, w io.Writer) error {
@@ -55,7 +90,8 @@ func (c *Client) Plan(objects *manifest.Objects, o UpOptions, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	documents := []any{clusterRole(manager, all, helperRule, programRule)}
+	rules := append(c.namespaceRules(all), helperRule, programRule)
+	documents := []any{clusterRole(c.roleName(o.Manifests), all, rules...)}
 	for _, o := range all {
 		if o.GetKind() == "Namespace" {
 			o = withoutSet(o) // who applies it may apply it over a namespace of their own
@@ -100,9 +136,12 @@ func (c *Client) PlanComparison(arms []*manifest.Objects, fromPod bool, w io.Wri
 
 // clusterRole returns a role with the permissions that Up, Down and the commands for a running fleet need, and more.
 func clusterRole(name string, all []*unstructured.Unstructured, more ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
-	members := map[string]sets.Set[string]{"": sets.New("services", "namespaces"), "apps": sets.New("deployments")}
+	members := map[string]sets.Set[string]{"": sets.New("services"), "apps": sets.New("deployments")}
 	for _, o := range all {
 		gvk := o.GroupVersionKind()
+		if gvk.Kind == "Namespace" {
+			continue // by their names
+		}
 		plural, _ := meta.UnsafeGuessKindToResource(gvk)
 		if members[gvk.Group] == nil {
 			members[gvk.Group] = sets.New[string]()

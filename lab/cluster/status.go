@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -39,7 +40,7 @@ func (c *Client) Status(ctx context.Context) (control.Status, error) {
 		return status, err
 	}
 	status.HasMesh = len(proxied(status.Pods)) > 0
-	if status.NodePorts, err = c.NodePorts(ctx); err != nil {
+	if status.NodePorts, err = c.NodePorts(ctx); err != nil && !apierrors.IsForbidden(err) { // who may not list nodes gets no address
 		return status, err
 	}
 	for i := range status.NodePorts {

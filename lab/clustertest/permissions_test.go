@@ -95,9 +95,21 @@ func TestPermissions(t *testing.T) {
 	scenario := freePorts(t, "mtls-strict")
 	u := newUser(t, c)
 	config := u.kubeconfig(t, nil)
-	want := "system:serviceaccount:" + u.namespace + ":user: must be allowed to get secrets in namespace " + c.namespace
+	want := "system:serviceaccount:" + u.namespace + ":user: must be allowed to get namespaces in namespace " + c.namespace
 	c.want(t, 1, []string{want}, "up", scenario, "--kubeconfig", config)
 	u.grant(t, c.want(t, 0, nil, "up", "--dry-run", scenario))
+	for _, denied := range []authorizationv1.ResourceAttributes{
+		{Verb: "get", Resource: "secrets", Namespace: c.namespace, Name: "another"},
+		{Verb: "delete", Resource: "namespaces", Namespace: "default", Name: "default"},
+		{Verb: "patch", Resource: "namespaces", Namespace: "default", Name: "default"},
+	} {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + u.namespace + ":user", ResourceAttributes: &denied,
+		}}
+		reviewed, err := c.kube.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		require.NoError(t, err)
+		require.False(t, reviewed.Status.Allowed, "%+v", denied)
+	}
 	for _, args := range [][]string{
 		{"up", scenario},
 		{"pods"},
