@@ -469,7 +469,7 @@ arms:
     env:
       all: {RETRY_ATTEMPTS: x}
       staff-service:
-        RESILIENCE: libary
+        RESILIENCE: lib
   - name: good
     manifests: ../../k8s/base
   - name: swept
@@ -482,7 +482,7 @@ seeds: [1]
 	err := comparison(t, o).Run(t.Context())
 	assert.ErrorAs(t, err, new(experiment.Problems))
 	assert.EqualError(t, err, `x.yaml:6: arms[0].env.all.RETRY_ATTEMPTS: "x": must be a whole number from 0 to 10
-x.yaml:8: arms[0].env.staff-service.RESILIENCE: "libary": must be one of off, library
+x.yaml:8: arms[0].env.staff-service.RESILIENCE: "lib": must be one of off, library
 x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "4": must be a duration from 0s to 1h, such as 1m5s
 x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "5": must be a duration from 0s to 1h, such as 1m5s`)
 	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
