@@ -239,33 +239,23 @@ func (c *Client) difference(ctx context.Context, o *unstructured.Unstructured, g
 		return difference{}, c.about(refOf(o), err)
 	}
 	before, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
-	missing, force := apierrors.IsNotFound(err), true
 	switch {
-	case missing:
+	case apierrors.IsNotFound(err):
+		_, err = c.apply(ctx, o, metav1.DryRunAll)
+		return difference{"created", nil, o}, err
 	case err != nil:
 		return difference{}, c.about(refOf(o), err)
 	case o.GetKind() == "Namespace" && before.GetDeletionTimestamp() != nil: // applyNamespace waits for its end
 		return difference{"created", nil, o}, nil
-	default:
-		if err := c.checkOwner(o, before, given); err != nil {
-			return difference{}, err
-		}
-		if o, force = c.over(o, before); unneeded(o, before) {
-			return difference{}, nil
-		}
 	}
-	after, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force, DryRun: []string{metav1.DryRunAll}})
-	switch {
-	case err != nil && before != nil:
-		return difference{}, c.contradiction(o, before, err)
-	case err != nil:
-		return difference{}, c.about(refOf(o), err)
-	case missing:
-		return difference{"created", nil, o}, nil
-	case !equality.Semantic.DeepEqual(content(before), content(after)):
-		return difference{"changed", before, o}, nil
+	if err := c.checkOwner(o, before, given); err != nil {
+		return difference{}, err
 	}
-	return difference{}, nil
+	after, err := c.applyOver(ctx, o, before, metav1.DryRunAll)
+	if err != nil || after == nil || equality.Semantic.DeepEqual(content(before), content(after)) {
+		return difference{}, err
+	}
+	return difference{"changed", before, o}, nil
 }
 
 // checkOwner returns an error for an object that exists and is not of the fleet. A namespace may be the user's, unless it
@@ -397,10 +387,9 @@ func (c *Client) rejected(ctx context.Context) (map[string]int, error) {
 // awaitApplied returns when istiod has the expected state and every proxy is in sync, at once for a fleet without
 // proxies. An update that a proxy rejects is an error.
 func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map[string]int) error {
-	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, appliedWithin)
 	defer cancel()
-	for shown := ""; ; {
+	for news := (news{began: time.Now()}); ; {
 		status, err := c.Mesh(ctx)
 		if errors.Is(err, errNoProxies) {
 			return nil
@@ -428,10 +417,7 @@ func (c *Client) awaitApplied(ctx context.Context, expect expected, rejected map
 		if len(missing) == 0 {
 			text = "proxies not in sync with istiod: " + strings.Join(late, ", ")
 		}
-		if text != shown && time.Since(began) > patience {
-			shown = text
-			c.say("waiting: " + text)
-		}
+		news.tell(c.say, "waiting: ", text)
 		if process.Sleep(ctx, pollEvery) != nil {
 			return &UnfinishedError{fmt.Sprintf("cluster %s: %s", c.context, text), nil}
 		}

@@ -172,17 +172,16 @@ func (c *Client) clusterFlags() []string {
 }
 
 // fleetCommand returns a command line for the fleet, to show to the user.
-func (c *Client) fleetCommand(name string, flags ...string) string {
-	if c.namespace != OwnNamespace {
-		flags = append([]string{"--namespace", c.namespace}, flags...)
-	}
-	return c.command(name, flags...)
-}
+func (c *Client) fleetCommand(name string) string { return commandLine(name, c.Flags()) }
 
 // command returns a command line for the cluster, to show to the user.
 func (c *Client) command(name string, flags ...string) string {
+	return commandLine(name, append(c.clusterFlags(), flags...))
+}
+
+func commandLine(name string, flags []string) string {
 	line := "fleetman " + name
-	for _, word := range append(c.clusterFlags(), flags...) {
+	for _, word := range flags {
 		line += " " + usage.ShellWord(word)
 	}
 	return line

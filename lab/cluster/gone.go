@@ -33,7 +33,7 @@ func (c *Client) awaitGone(ctx context.Context, limit time.Duration, progress fu
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	text := "unknown"
-	for shown := ""; ; {
+	for news := (news{began: began}); ; {
 		lines, err := left(limited)
 		switch {
 		case err == nil && len(lines) == 0:
@@ -43,10 +43,7 @@ func (c *Client) awaitGone(ctx context.Context, limit time.Duration, progress fu
 		case limited.Err() == nil && time.Since(began) < limit: // the client's limiter refuses requests that would be late
 			return err
 		}
-		if text != shown && time.Since(began) > patience {
-			shown = text
-			progress("waiting for the end of " + text)
-		}
+		news.tell(progress, "waiting for the end of ", text)
 		if process.Sleep(limited, pollEvery) != nil {
 			return &UnfinishedError{
 				fmt.Sprintf("cluster %s: not gone after %s: %s", c.context, time.Since(began).Round(time.Second), text), ctx.Err(),

@@ -255,29 +255,30 @@ func (c *Client) replaced(ctx context.Context, t transition) error {
 }
 
 // apply applies one object by server-side apply, and returns it as it is then.
-func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	client, err := c.resource(o)
-	if err != nil {
-		return nil, c.about(refOf(o), err)
-	}
-	applied, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
+func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured, dryRun ...string) (*unstructured.Unstructured, error) {
+	applied, err := c.serverSideApply(ctx, o, true, dryRun)
 	return applied, c.about(refOf(o), err)
 }
 
-// applyOver applies a namespace over one that exists.
-func (c *Client) applyOver(ctx context.Context, o *unstructured.Unstructured, there metav1.Object) error {
+// applyOver is apply over an object that exists: nil if nothing is to be applied.
+func (c *Client) applyOver(ctx context.Context, o *unstructured.Unstructured, there metav1.Object, dryRun ...string) (*unstructured.Unstructured, error) {
 	o, force := c.over(o, there)
 	if unneeded(o, there) {
-		return nil
+		return nil, nil //nolint:nilnil // nothing to apply is no error
 	}
+	applied, err := c.serverSideApply(ctx, o, force, dryRun)
+	if err != nil {
+		return nil, c.contradiction(o, there, err)
+	}
+	return applied, nil
+}
+
+func (c *Client) serverSideApply(ctx context.Context, o *unstructured.Unstructured, force bool, dryRun []string) (*unstructured.Unstructured, error) {
 	client, err := c.resource(o)
 	if err != nil {
-		return c.about(refOf(o), err)
+		return nil, err
 	}
-	if _, err = client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force}); err != nil {
-		return c.contradiction(o, there, err)
-	}
-	return nil
+	return client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force, DryRun: dryRun})
 }
 
 // applyNamespace creates or changes a namespace, and waits for the end of one that is being deleted.
@@ -288,7 +289,8 @@ func (c *Client) applyNamespace(ctx context.Context, o *unstructured.Unstructure
 	for first := true; ; first = false {
 		there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
 		if err == nil {
-			return c.applyOver(ctx, o, there)
+			_, err = c.applyOver(ctx, o, there)
+			return err
 		}
 		if !apierrors.IsNotFound(err) {
 			return c.about(refOf(o), err)

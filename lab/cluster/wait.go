@@ -31,6 +31,19 @@ func (e *NotReadyError) Error() string {
 // patience is how long a problem that does not go away by itself is watched before the wait ends.
 const patience = 10 * time.Second
 
+// news is what a user is told of a long wait: what is awaited, and each change of that.
+type news struct {
+	began time.Time
+	last  string
+}
+
+func (n *news) tell(progress func(string), head, text string) {
+	if text != n.last && time.Since(n.began) > patience {
+		n.last = text
+		progress(head + text)
+	}
+}
+
 // awaitReady waits until every Deployment has its pods, all ready, and no other pods are left.
 func (c *Client) awaitReady(ctx context.Context, limit time.Duration, progress func(string)) error {
 	return c.awaitPods(ctx, nil, limit, progress)
@@ -43,7 +56,7 @@ func (c *Client) awaitPods(ctx context.Context, of sets.Set[string], limit time.
 	defer cancel()
 	var problems problems
 	hopeful := began // when no problem was a final one
-	for shown := ""; ; {
+	for news := (news{began: began}); ; {
 		now, final, err := c.problems(ctx, of)
 		switch {
 		case err == nil && len(now) == 0:
@@ -56,10 +69,7 @@ func (c *Client) awaitPods(ctx context.Context, of sets.Set[string], limit time.
 		if !final {
 			hopeful = time.Now()
 		}
-		if text := strings.Join(problems.passing().lines(), "; "); text != shown && time.Since(began) > patience {
-			shown = text
-			progress("waiting: " + text)
-		}
+		news.tell(progress, "waiting: ", strings.Join(problems.passing().lines(), "; "))
 		if time.Since(hopeful) > patience || process.Sleep(ctx, pollEvery) != nil {
 			if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return &UnfinishedError{fmt.Sprintf("cluster %s: not ready after %s: %s", c.context, time.Since(began).Round(time.Second),

@@ -40,11 +40,12 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	if err := client.Reach(cmd.Context()); err != nil {
 		return r, nil, err
 	}
-	if err := checkGateways(cmd.Context(), client, r.Fleets(scenarios)); err != nil {
+	fleets := r.Fleets(scenarios)
+	if err := checkGateways(cmd.Context(), client, fleets); err != nil {
 		return r, nil, err
 	}
 	agree := f.up.cluster.agreeOnce(cmd)
-	if err := agreeAll(cmd.Context(), client, r.Fleets(scenarios), agree); err != nil {
+	if err := agreeAll(cmd.Context(), client, fleets, agree); err != nil {
 		return r, nil, err
 	}
 	switch _, err := client.Status(cmd.Context()); {
