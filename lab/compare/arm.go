@@ -30,8 +30,9 @@ func builtIn(root string) string { return filepath.Join(root, ".cache", "bin") }
 // a sweep, are read once.
 type reader struct {
 	Options
-	read  map[string]func() (*manifest.Objects, error) // by the paths
-	noted *experiment.Problems
+	faults []experiment.Fault                           // of the sweep's points
+	read   map[string]func() (*manifest.Objects, error) // by the paths
+	noted  *experiment.Problems
 }
 
 // load returns a copy of the objects in some paths.
@@ -76,7 +77,7 @@ func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Probl
 			problems = append(problems, e.Problem(field+".patches", "%v", err))
 		}
 	}
-	named := names{Options: r.Options, arm: arm, known: namesIn(objects, arm), problems: problems}
+	named := names{Options: r.Options, faults: r.faults, arm: arm, known: namesIn(objects, arm), problems: problems}
 	named.ofArm()
 	hasGateway := slices.ContainsFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "Gateway" })
 	if named.target() == experiment.TargetIngress && !(hasGateway && arm.HasMesh(objects.NeedsMesh)) {
@@ -101,6 +102,7 @@ func (r reader) note(p experiment.Problem) {
 // its arms.
 type names struct {
 	Options
+	faults          []experiment.Fault // of the sweep's points
 	arm             experiment.Arm
 	known           knownNames
 	problems, notes experiment.Problems
@@ -182,8 +184,7 @@ func (n *names) variable(service, name string) {
 
 // ofFaults checks the services of the faults that meet the arm: that they have as many pods, and take rules.
 func (n *names) ofFaults() {
-	_, all := n.Experiment.Expand()
-	for _, fault := range all {
+	for _, fault := range n.faults {
 		for j, in := range fault.Inject {
 			path := n.injection(fault, j)
 			if n.must(path+".service", in.Service); !n.known.has(in.Service) || !experiment.Meet(n.arm, fault) {

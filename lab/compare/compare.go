@@ -318,10 +318,10 @@ func (o Options) prepare(plans []plan) error {
 	if len(plans) == 0 {
 		return errors.New("no run: must be one arm and one fault at least, of one point of the sweep")
 	}
-	problems := o.wrongRules()
-	manifests := reader{o, map[string]func() (*manifest.Objects, error){}, new(experiment.Problems)}
+	arms, all := o.Experiment.Expand() // in the order of the file
+	problems := o.wrongRules(all)
 	found := map[string]loaded{}
-	arms, _ := o.Experiment.Expand() // in the order of the file
+	manifests := reader{o, all, map[string]func() (*manifest.Objects, error){}, new(experiment.Problems)}
 	for _, arm := range arms {
 		objects, wrong := manifests.objects(arm)
 		if problems = addOnce(problems, wrong); objects != nil {
@@ -361,8 +361,7 @@ func addOnce(problems, more experiment.Problems) experiment.Problems {
 
 // wrongRules returns the mistakes in the faults' rules, at every point of the
 // sweep.
-func (o Options) wrongRules() (problems experiment.Problems) {
-	_, all := o.Experiment.Expand()
+func (o Options) wrongRules(all []experiment.Fault) (problems experiment.Problems) {
 	for _, fault := range all {
 		for j, in := range fault.Inject {
 			if in.Rules == "" {
