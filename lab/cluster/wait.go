@@ -31,7 +31,7 @@ func (e *NotReadyError) Error() string {
 // patience is how long a problem that does not go away by itself is watched before the wait ends.
 const patience = 10 * time.Second
 
-// news is what a user is told of a long wait: what is awaited, and each change of that.
+// news shows a long wait: what is awaited, and each change of that.
 type news struct {
 	began time.Time
 	last  string
