@@ -16,7 +16,7 @@ import (
 	"fleetman.example/lab/load"
 	"fleetman.example/lab/loader"
 	"fleetman.example/lab/scrape"
-	"fleetman.example/lab/stats"
+	"fleetman.example/lab/stats/quantile"
 	"fleetman.example/lab/trace"
 )
 
@@ -272,7 +272,7 @@ func (g *generator) take(s *State) {
 	now, last := g.state, g.seen
 	if len(g.took) > 0 {
 		slices.Sort(g.took)
-		now.P50, now.P99 = g.took[stats.Rank(len(g.took), 0.5)-1], g.took[stats.Rank(len(g.took), 0.99)-1]
+		now.P50, now.P99 = g.took[quantile.Rank(len(g.took), 0.5)-1], g.took[quantile.Rank(len(g.took), 0.99)-1]
 	}
 	if now.Sent > last.Sent || now.Rate > 0 {
 		s.Point.Of = "load"

@@ -4,7 +4,7 @@ import (
 	"math"
 	"sort"
 
-	"gonum.org/v1/gonum/stat/distuv"
+	"gonum.org/v1/gonum/mathext"
 )
 
 // Range returns the inclusive range of counts that pass, of n observations. For a share it is the
@@ -37,8 +37,9 @@ func (c Count) Range(n int) (low, high int) {
 
 // lowest returns the largest k with P(X < k) <= tail, for X binomial.
 func lowest(n int, p, tail float64) int {
-	x := distuv.Binomial{N: float64(n), P: p}
-	return sort.Search(n, func(k int) bool { return x.CDF(float64(k)) > tail })
+	return sort.Search(n, func(k int) bool {
+		return mathext.RegIncBeta(float64(n-k), float64(k+1), 1-p) > tail // the distribution function of X at k
+	})
 }
 
 // highest returns the smallest k with P(X > k) <= tail.

@@ -12,6 +12,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"fleetman.example/lab/stats/quantile"
 )
 
 // Confidence is the one of every figure that does not ask for another.
@@ -182,7 +184,7 @@ func (s Sample) Quantile(q, confidence float64) (value float64, i Interval, ok b
 	if n == 0 {
 		return 0, i, false
 	}
-	value = s.Sorted[Rank(n, q)-1]
+	value = s.Sorted[quantile.Rank(n, q)-1]
 	_, effective := Pool(s.AtMost(value))
 	of := int(effective.N + 1e-9)
 	low, high := ranks(of, q, confidence)
@@ -192,11 +194,6 @@ func (s Sample) Quantile(q, confidence float64) (value float64, i Interval, ok b
 	each := float64(n) / float64(of) // values that are worth an independent one
 	first, last := int(float64(low-1)*each+1e-9), min(int(math.Ceil(float64(high)*each-1e-9)), n)-1
 	return value, Interval{s.Sorted[first], s.Sorted[last]}, true
-}
-
-// Rank is the nearest rank of a quantile, from 1 to n.
-func Rank(n int, q float64) int {
-	return min(max(int(math.Ceil(q*float64(n)-1e-9)), 1), n)
 }
 
 // ranks are those of the values between which the quantile is. The number of

@@ -1,3 +1,5 @@
+//go:build !local
+
 package main
 
 import (
@@ -5,12 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,24 +18,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"fleetman.example/lab/cluster"
-	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
-	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/usage"
 )
-
-// fleet is a running fleet, on this machine or on a cluster.
-type fleet interface {
-	Status(ctx context.Context) (control.Status, error)
-	Logs(ctx context.Context, pod string, o local.LogOptions, w io.Writer) error
-	Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error)
-	Mesh(ctx context.Context) (mesh.Status, error)
-	Apply(ctx context.Context, paths []string) (mesh.Applied, error)
-	Set(ctx context.Context, o control.Override) (mesh.Applied, error)
-}
 
 // addCluster adds the flags of a command that works on a cluster, too.
 func (p *places) addCluster(cmd *cobra.Command) {
@@ -83,20 +71,10 @@ func (p *places) fleet() (fleet, error) {
 	return p.connect()
 }
 
-// status returns the status of the fleet that the command line names.
-func (p *places) status(ctx context.Context) (control.Status, error) {
-	client, err := p.fleet()
-	if err != nil {
-		return control.Status{}, err
-	}
-	return client.Status(ctx)
-}
-
 // faultClients returns the clients that set the faults of the fleet's pods.
 func (p *places) faultClients(ctx context.Context) (podClient, error) {
 	if !p.onCluster() {
-		launcher, err := p.connect()
-		return podClient{new(faults.Client), launcher}, err
+		return p.launcherFaults()
 	}
 	client, err := p.connectCluster()
 	if err != nil {
@@ -116,8 +94,7 @@ const restartTimeout = 6 * time.Minute
 // verifier returns the verifier of a pod's faults.
 func (p *places) verifier(ctx context.Context, pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
 	if !p.onCluster() {
-		launcher, err := p.connect()
-		return faults.Verifier{Client: &faults.Client{}, Pod: pod, Connections: launcher}, err
+		return p.launcherVerifier(pod)
 	}
 	client, err := p.connectCluster()
 	if err != nil {

@@ -1,3 +1,5 @@
+//go:build !local
+
 package main
 
 import (
@@ -475,4 +477,37 @@ func (f compareFlags) keptRuns(o compare.Options, all int) string {
 
 func numbers(seeds []uint64) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(seeds), " ", ", "), "[]")
+}
+
+// completeExperiments completes the name of an experiment of the repository; a
+// file's name is the shell's.
+func (p *places) completeExperiments() cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 || p.find() != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names, all := shipped(p.root)
+		for i := range names {
+			names[i] = cobra.CompletionWithDesc(names[i], all[i].Question)
+		}
+		return names, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// completeParts completes parts of the experiment that is named before.
+func (p *places) completeParts(of func(*experiment.Experiment) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) != 1 || p.find() != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		path, err := findExperiment(args[0], p.root)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // as below
+		}
+		e, err := experiment.Read(path, nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // the error is for those who press enter
+		}
+		return completeList(of(e))(cmd, args, typed)
+	}
 }

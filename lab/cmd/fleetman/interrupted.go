@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-
-	"fleetman.example/lab/cluster"
 )
 
 // interruptedError is the error of a command that Ctrl-C or SIGTERM ended
@@ -38,12 +36,4 @@ func interrupted(ctx context.Context, err error, left func() string) error {
 		return interruptedError{}
 	}
 	return interruptedError{left()}
-}
-
-// unfinished returns what a command on a cluster waited for, and what it leaves there; empty for other errors.
-func unfinished(err error) string {
-	if _, ok := errors.AsType[*cluster.UnfinishedError](err); ok {
-		return err.Error()
-	}
-	return ""
 }

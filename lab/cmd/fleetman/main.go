@@ -61,6 +61,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return exitFailure
 }
 
+// goalsError is a report with a goal that is not met.
+type goalsError struct {
+	code int // the exit code
+	text string
+}
+
+func (e goalsError) Error() string { return e.text }
+
 // judges reports whether a command's exit code 1 is the verdict on goals.
 func judges(cmd *cobra.Command) bool { return cmd.Name() == "compare" || cmd.Name() == "report" }
 
@@ -103,18 +111,19 @@ Exit codes:
 	where := &places{environ: environ}
 	where.add(root)
 
+	further := furtherCommands(where)
 	for _, group := range []struct {
 		id, title string
 		commands  []*cobra.Command
 	}{
 		{groupFleet, "Fleet:", []*cobra.Command{upCommand(where), downCommand(where), applyCommand(where), setCommand(where), scenariosCommand(where), envoyCommand(where)}},
-		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where), consoleCommand(where), prometheusConfigCommand(where)}},
+		{groupInspect, "Inspection:", []*cobra.Command{statusCommand(where), podsCommand(where), logsCommand(where), meshCommand(where), prometheusConfigCommand(where)}},
 		{groupFaults, "Fault injection:", []*cobra.Command{faultCommand(where), killCommand(where)}},
-		{groupMeasure, "Checks and measurements:", []*cobra.Command{lintCommand(where), checkCommand(where), compareCommand(where), reportCommand(where), benchCommand(where)}},
-		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), imagesCommand(where), envCommand(where), versionCommand(where), relayCommand(), loadCommand()}},
+		{groupMeasure, "Checks and measurements:", nil},
+		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where), relayCommand(), loadCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
-		for _, command := range group.commands {
+		for _, command := range append(group.commands, further[group.id]...) {
 			command.GroupID = group.id
 			root.AddCommand(command)
 		}

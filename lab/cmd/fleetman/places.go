@@ -1,16 +1,21 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/scenario"
@@ -25,7 +30,17 @@ const rootVariable = "FLEETMAN_ROOT"
 type places struct {
 	root, state string
 	environ     []string
-	cluster     cluster.Options // without a context: this machine
+	cluster     clusterOptions // without a context: this machine
+}
+
+// fleet is a running fleet, on this machine or on a cluster.
+type fleet interface {
+	Status(ctx context.Context) (control.Status, error)
+	Logs(ctx context.Context, pod string, o local.LogOptions, w io.Writer) error
+	Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error)
+	Mesh(ctx context.Context) (mesh.Status, error)
+	Apply(ctx context.Context, paths []string) (mesh.Applied, error)
+	Set(ctx context.Context, o control.Override) (mesh.Applied, error)
 }
 
 // add adds the flags that all commands have.
@@ -104,6 +119,27 @@ func (p *places) connect() (*control.Client, error) {
 		return nil, noRepository(", or the fleet's directory with --state")
 	}
 	return control.NewClient(p.state)
+}
+
+// status returns the status of the fleet that the command line names.
+func (p *places) status(ctx context.Context) (control.Status, error) {
+	client, err := p.fleet()
+	if err != nil {
+		return control.Status{}, err
+	}
+	return client.Status(ctx)
+}
+
+// launcherFaults returns the clients that set the faults of a fleet on this machine.
+func (p *places) launcherFaults() (podClient, error) {
+	launcher, err := p.connect()
+	return podClient{new(faults.Client), launcher}, err
+}
+
+// launcherVerifier returns the verifier of the faults of a pod on this machine.
+func (p *places) launcherVerifier(pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
+	launcher, err := p.connect()
+	return faults.Verifier{Client: &faults.Client{}, Pod: pod, Connections: launcher}, err
 }
 
 // scenarios is the directory of the scenarios.

@@ -1,3 +1,5 @@
+//go:build !local
+
 package main
 
 import (
@@ -235,14 +237,6 @@ func writeHTML(path string, page func(io.Writer) error) error {
 func (f reportFlags) writeJUnit(r report.Report) error {
 	return writeJUnit(f.junit, func(w io.Writer) error { return report.JUnit(w, r) })
 }
-
-// goalsError is a report with a goal that is not met.
-type goalsError struct {
-	code int // the exit code
-	text string
-}
-
-func (e goalsError) Error() string { return e.text }
 
 // goalsOf returns an error unless all goals of a report are met. It has the goals
 // themselves unless the report has shown them.

@@ -1,0 +1,46 @@
+//go:build local
+
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"fleetman.example/lab/faults"
+	"fleetman.example/lab/local"
+)
+
+// With the tag local, the command has what a fleet on this machine needs, and neither clusters nor measurements: it is
+// built in two thirds of the time. make run builds it so, make build and make install build the whole command.
+
+func furtherCommands(*places) map[string][]*cobra.Command { return nil }
+
+// unfinished returns nothing: no command works on a cluster.
+func unfinished(error) string { return "" }
+
+var upClusterOnly, upLocalOnly []string
+
+type clusterOptions struct{ Agree func(objects []string) error }
+
+type clusterFlags struct{}
+
+func (clusterFlags) add(*cobra.Command, *places)          {}
+func (clusterFlags) addYes(*cobra.Command)                {}
+func (clusterFlags) agree(*cobra.Command, []string) error { return nil }
+
+func (*places) addCluster(*cobra.Command)                           {}
+func (*places) checkFlags(*cobra.Command, []string, []string) error { return nil }
+func (*places) onCluster() bool                                     { return false }
+
+func (p *places) fleet() (fleet, error) { return p.connect() }
+
+func (p *places) faultClients(context.Context) (podClient, error) { return p.launcherFaults() }
+
+func (p *places) verifier(_ context.Context, pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
+	return p.launcherVerifier(pod)
+}
+
+// These are for onCluster only.
+func upOnCluster(*cobra.Command, places, upFlags, []string) error { return nil }
+func downOnCluster(*cobra.Command, *places) error                 { return nil }
