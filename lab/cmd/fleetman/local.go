@@ -11,14 +11,16 @@ import (
 	"fleetman.example/lab/local"
 )
 
-// With the tag local, the command has what a fleet on this machine needs, and neither clusters nor measurements: it is
-// built in two thirds of the time. make run builds it so, make build and make install build the whole command.
+// With the tag local, the command has what a fleet on this machine needs, and neither clusters nor measurements: it
+// compiles in two thirds of the time. make run builds it so; make build and make install build the whole command.
 
+// furtherCommands are none.
 func furtherCommands(*places) map[string][]*cobra.Command { return nil }
 
 // unfinished returns nothing: no command works on a cluster.
 func unfinished(error) string { return "" }
 
+// What follows stands for cluster.go, whose flags no command has.
 var upClusterOnly, upLocalOnly []string
 
 type clusterOptions struct{ Agree func(objects []string) error }
@@ -41,6 +43,6 @@ func (p *places) verifier(_ context.Context, pod func(context.Context) (local.Po
 	return p.launcherVerifier(pod)
 }
 
-// These are for onCluster only.
+// upOnCluster and downOnCluster are not called: onCluster is false.
 func upOnCluster(*cobra.Command, places, upFlags, []string) error { return nil }
 func downOnCluster(*cobra.Command, *places) error                 { return nil }
