@@ -9,6 +9,7 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/usage"
 )
 
 // With the tag local, the command has what a fleet on this machine needs, and neither clusters nor measurements: it
@@ -31,7 +32,17 @@ func (clusterFlags) add(*cobra.Command, *places)          {}
 func (clusterFlags) addYes(*cobra.Command)                {}
 func (clusterFlags) agree(*cobra.Command, []string) error { return nil }
 
-func (*places) addCluster(*cobra.Command)                           {}
+// addCluster adds a flag that says which command has it.
+func (*places) addCluster(cmd *cobra.Command) {
+	cmd.Flags().String("context", "", "work on a cluster: only the command that make install builds can")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("context") {
+			return usage.Errorf("--context: must be a flag of the whole command, which make install builds; make run builds one without clusters")
+		}
+		return nil
+	}
+}
+
 func (*places) checkFlags(*cobra.Command, []string, []string) error { return nil }
 func (*places) onCluster() bool                                     { return false }
 
