@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -102,24 +102,9 @@ func TestOptions(t *testing.T) {
 }
 
 func TestCounters(t *testing.T) {
-	text := `# TYPE fleetman_simulator_report_duration_seconds histogram
-fleetman_simulator_report_duration_seconds_bucket{outcome="delivered",le="0.0005"} 10
-fleetman_simulator_report_duration_seconds_bucket{outcome="delivered",le="0.05"} 90
-fleetman_simulator_report_duration_seconds_bucket{outcome="delivered",le="+Inf"} 95
-fleetman_simulator_report_duration_seconds_sum{outcome="delivered"} 1.5e+06
-fleetman_simulator_report_duration_seconds_count{outcome="delivered"} 95
-fleetman_simulator_report_duration_seconds_bucket{outcome="failed",le="0.05"} 1
-fleetman_simulator_report_duration_seconds_bucket{outcome="failed",le="+Inf"} 5
-fleetman_simulator_report_duration_seconds_sum{outcome="failed"} 1
-fleetman_simulator_report_duration_seconds_count{outcome="failed"} 5
-# TYPE fleetman_simulator_reports_total counter
-fleetman_simulator_reports_total{outcome="delivered"} 95
-fleetman_simulator_reports_total{outcome="failed"} 4
-fleetman_simulator_reports_total{outcome="refused"} 1
-fleetman_simulator_reports_skipped_total 7
-go_goroutines 9
-`
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }))
+	text, err := os.ReadFile("testdata/simulator.prom")
+	require.NoError(t, err)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))
 	defer server.Close()
 	admin := server.Listener.Addr().String()
 	b := new(bench)
@@ -127,7 +112,7 @@ go_goroutines 9
 	want := counters{histogram{[]float64{.0005, .05, math.Inf(1)}, []float64{10, 91, 100}}, 5, 7}
 	require.NoError(t, err)
 	assert.Equal(t, want, got, "counters")
-	text = ""
+	text = nil
 	_, err = b.counters(t.Context(), admin)
 	wants.Error(t, "no metrics", err, "metrics of "+admin+": fleetman_simulator_reports_skipped_total: missing")
 }

@@ -1,7 +1,7 @@
 package console
 
 import (
-	"encoding/base64"
+	_ "embed"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/faults"
@@ -100,6 +101,9 @@ func (f *clusterFleet) proxy(pod string) http.Handler {
 	return mux
 }
 
+//go:embed testdata/cluster.yaml
+var clusterObjects []byte
+
 // startCluster starts the stand-in and returns a source of its fleet.
 func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 	t.Helper()
@@ -110,51 +114,14 @@ func startCluster(t *testing.T) (*clusterFleet, *Cluster) {
 		t.Cleanup(server.Close)
 		addresses[key] = server.Listener.Addr()
 	}
-	pod := func(namespace, name, app, image, address string) kube.Object {
+	var list struct{ Items []kube.Object }
+	require.NoError(t, yaml.Unmarshal(clusterObjects, &list))
+	require.NoError(t, f.objects.Replace(list.Items))
+	for _, name := range []string{"api-gateway-5f-x1", "staff-service-5f-x2", "istio-ingressgateway-5f-x3"} {
 		serve(name+":9090", f.admin(name))
 		serve(name+":15000", f.proxy(name))
 		serve(name+":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name, " ", r.URL.Path) }))
-		return kube.Object{
-			"apiVersion": "v1", "kind": "Pod",
-			"metadata": map[string]any{
-				"name": name, "namespace": namespace, "labels": map[string]any{"app": app, "app.kubernetes.io/managed-by": "fleetman", "pod-template-hash": "5f"},
-				"ownerReferences": []any{map[string]any{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app + "-5f"}},
-			},
-			"spec": map[string]any{"containers": []any{
-				map[string]any{"name": "app", "image": image, "ports": []any{map[string]any{"containerPort": 8080}, map[string]any{"name": "admin", "containerPort": 9090}}},
-				map[string]any{"name": "istio-proxy", "image": "proxyv2"},
-			}},
-			"status": map[string]any{
-				"phase": "Running", "podIP": address, "conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
-				"containerStatuses": []any{map[string]any{"name": "app", "state": map[string]any{"running": map[string]any{"startedAt": "2026-01-02T03:04:05Z"}}}},
-			},
-		}
 	}
-	service := func(name string) kube.Object {
-		return kube.Object{
-			"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "fleetman-" + name, "namespace": "team"},
-			"spec": map[string]any{"selector": map[string]any{"app": name}, "ports": []any{map[string]any{"port": 8080}}},
-		}
-	}
-	token := base64.StdEncoding.EncodeToString([]byte("secret"))
-	err := f.objects.Replace([]kube.Object{
-		{
-			"apiVersion": "v1", "kind": "Secret", "data": map[string]any{"token": token},
-			"metadata": map[string]any{
-				"name": "fleetman-admin", "namespace": "team", "labels": map[string]any{"app.kubernetes.io/managed-by": "fleetman"},
-				"annotations": map[string]any{"fleetman.example/manifests": "/k8s/base"}, "creationTimestamp": "2026-01-02T03:04:05Z",
-			},
-		},
-		{
-			"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": map[string]any{"name": "staff", "namespace": "team"},
-			"spec": map[string]any{"host": "fleetman-staff-service", "trafficPolicy": map[string]any{"outlierDetection": map[string]any{"baseEjectionTime": "7s"}}},
-		},
-		service("api-gateway"), service("staff-service"),
-		pod("team", "api-gateway-5f-x1", "api-gateway", "fleetman/api-gateway:6", "10.1.0.1"),
-		pod("team", "staff-service-5f-x2", "staff-service", "fleetman/staff-service:6", "10.1.0.2"),
-		pod("istio-system", "istio-ingressgateway-5f-x3", "istio-ingressgateway", "proxyv2", "10.1.0.3"),
-	})
-	require.NoError(t, err)
 	f.objects.Forward = func(_, pod string, port int) net.Addr { return addresses[fmt.Sprintf("%s:%d", pod, port)] }
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/portforward") {

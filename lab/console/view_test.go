@@ -1,6 +1,7 @@
 package console
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -13,31 +14,13 @@ import (
 	"fleetman.example/lab/mesh/envoy"
 )
 
+//go:embed testdata/api-gateway.prom
+var gatewayMetrics string
+
 // counts are the metrics of api-gateway after n calls to staff-service, a quarter of which failed and a
 // tenth of which were retries, and n requests, of which a half was answered by a fallback.
 func counts(n int) string {
-	const text = `# TYPE http_client_request_duration_seconds histogram
-http_client_request_duration_seconds_bucket{server_address="staff-service",http_response_status_code="200",le="0.1"} %[1]d
-http_client_request_duration_seconds_bucket{server_address="staff-service",http_response_status_code="200",le="+Inf"} %[1]d
-http_client_request_duration_seconds_count{server_address="staff-service",http_response_status_code="200"} %[1]d
-http_client_request_duration_seconds_sum{server_address="staff-service",http_response_status_code="200"} 1
-http_client_request_duration_seconds_bucket{server_address="staff-service",error_type="timeout",le="0.1"} 0
-http_client_request_duration_seconds_bucket{server_address="staff-service",error_type="timeout",le="+Inf"} %[2]d
-http_client_request_duration_seconds_count{server_address="staff-service",error_type="timeout"} %[2]d
-http_client_request_duration_seconds_sum{server_address="staff-service",error_type="timeout"} 1
-# TYPE http_server_request_duration_seconds histogram
-http_server_request_duration_seconds_bucket{http_route="/vehicles/",http_response_status_code="200",le="+Inf"} %[3]d
-http_server_request_duration_seconds_count{http_route="/vehicles/",http_response_status_code="200"} %[3]d
-http_server_request_duration_seconds_sum{http_route="/vehicles/",http_response_status_code="200"} 1
-http_server_request_duration_seconds_bucket{http_route="/vehicles/",http_response_status_code="500",le="+Inf"} %[2]d
-http_server_request_duration_seconds_count{http_route="/vehicles/",http_response_status_code="500"} %[2]d
-http_server_request_duration_seconds_sum{http_route="/vehicles/",http_response_status_code="500"} 1
-# TYPE fleetman_upstream_retries_total counter
-fleetman_upstream_retries_total{server_address="staff-service"} %[4]d
-# TYPE fleetman_upstream_fallbacks_total counter
-fleetman_upstream_fallbacks_total{server_address="staff-service",fleetman_fallback="last-known"} %[5]d
-`
-	return fmt.Sprintf(text, n*3/4, n/4, n, n/10, n/2)
+	return fmt.Sprintf(gatewayMetrics, n*3/4, n/4, n, n/10, n/2)
 }
 
 // states returns the last of the states of smallFleet after 0 and n calls, within a second.

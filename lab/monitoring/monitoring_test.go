@@ -95,44 +95,7 @@ func TestScrapeConfig(t *testing.T) {
 	proxies := []mesh.ProxyStatus{{Name: "webapp-0", Namespace: "default", Admin: "127.0.1.1:15000"}, {Name: "istio-ingressgateway", Namespace: "istio-system", Gateway: true, Admin: "127.0.1.2:15000"}}
 	got, err := yaml.Marshal(ScrapeConfig(pods, proxies, 2500*time.Millisecond, "/root"))
 	require.NoError(t, err)
-	const want = `global:
-  evaluation_interval: 2500ms
-  scrape_interval: 2500ms
-  scrape_timeout: 2500ms
-rule_files:
-- /root/k8s/dashboards/alerts.yaml
-- /root/k8s/dashboards/istio-names.yaml
-scrape_configs:
-- job_name: services
-  static_configs:
-  - labels:
-      app: webapp
-      namespace: default
-      pod: webapp-0
-      version: standard
-      workload: webapp
-    targets:
-    - 127.0.1.1:9090
-- job_name: proxies
-  metrics_path: /stats/prometheus
-  static_configs:
-  - labels:
-      app: webapp
-      namespace: default
-      pod: webapp-0
-      version: standard
-      workload: webapp
-    targets:
-    - 127.0.1.1:15000
-  - labels:
-      app: istio-ingressgateway
-      namespace: istio-system
-      pod: istio-ingressgateway
-      workload: istio-ingressgateway
-    targets:
-    - 127.0.1.2:15000
-`
-	assert.Equal(t, want, string(got), "configuration")
+	golden.Compare(t, "testdata/prometheus.yaml", string(got))
 	if without := ScrapeConfig(pods, nil, time.Second, ""); without["rule_files"] != nil || len(without["scrape_configs"].([]scraped)) != 1 {
 		t.Errorf("without a mesh and a repository: got %v", without)
 	}

@@ -22,6 +22,7 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/wants"
 )
 
@@ -117,21 +118,9 @@ func TestReceiver(t *testing.T) {
 	}
 	got, ok := store.Trace("00000000000000000000000000000001")
 	require.True(t, ok)
-	text, err := json.Marshal(got)
+	text, err := json.MarshalIndent(got, "", "  ")
 	require.NoError(t, err)
-	const want = `{"id":"00000000000000000000000000000001","start":"2026-01-02T03:04:05Z","duration":0.05,` +
-		`"root":"api-gateway GET /vehicles/driver/City Truck","status":"degraded","count":4,"spans":[` +
-		`{"id":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"server","name":"GET /vehicles/driver/:name",` +
-		`"start":"2026-01-02T03:04:05Z","duration":0.05,"status":"ok","reason":"fallback: last-known; age=3s",` +
-		`"attributes":{"fleetman.fallback":"last-known; age=3s","http.request.method":"GET","url.path":"/vehicles/driver/City Truck"}},` +
-		`{"id":"0000000000000002","parent":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"server","name":"GET staff-service",` +
-		`"start":"2026-01-02T03:04:05.01Z","duration":0.02,"status":"error","reason":"status 503","attributes":{"http.response.status_code":503}},` +
-		`{"id":"0000000000000003","parent":"0000000000000002","service":"api-gateway","pod":"api-gateway-0","proxy":true,"kind":"server","name":"staff-service:8080/*",` +
-		`"start":"2026-01-02T03:04:05.011Z","duration":0.018,"status":"error","reason":"connection failed (UF), retry limit reached (URX), status 503",` +
-		`"attributes":{"error":"true","http.status_code":"503","node_id":"sidecar~127.0.1.4~api-gateway-0.default~default.svc.cluster.local","response_flags":"UF,URX"}},` +
-		`{"id":"0000000000000001-0","parent":"0000000000000001","service":"api-gateway","pod":"api-gateway-0","proxy":false,"kind":"event","name":"fleetman.upstream.fallbacks",` +
-		`"start":"2026-01-02T03:04:05.031Z","duration":0,"status":"ok","reason":"status 503","attributes":{"fleetman.reason":"status 503"}}]}`
-	assert.Equal(t, want, string(text))
+	golden.Compare(t, "testdata/trace.json", string(text)+"\n")
 	_, ok = store.Trace("00000000000000000000000000000003")
 	assert.False(t, ok, "a trace that never arrived")
 }
