@@ -488,32 +488,6 @@ x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "5": must be a duration from 0s to 
 	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
 }
 
-// TestFaultsThatCannotBe: what the manifests show before the first run.
-func TestFaultsThatCannotBe(t *testing.T) {
-	_, err := New(Options{Root: "../..", Out: t.TempDir(), Experiment: decode(t, `# q?
-arms:
-  - {name: base, manifests: "repo:k8s/base", target: ingress}
-  - {name: no-mesh, manifests: "repo:k8s/scenarios/canary-prefix", mesh: false, target: ingress}
-  - {name: mesh, manifests: "repo:k8s/scenarios/canary-prefix", target: ingress}
-  - {name: none, manifests: "repo:k8s/base", patches: [{kind: Gateway, metadata: {name: x}}]}
-faults:
-  - {name: rules, inject: [{service: position-simulator, rules: reset}]}
-  - {name: kill, inject: [{service: position-simulator, action: kill}]}
-seeds: [1]
-`)})
-	problems, _ := errors.AsType[experiment.Problems](err)
-	var texts []string
-	for _, p := range problems {
-		texts = append(texts, strings.TrimPrefix(p.Error(), p.Source+":"))
-	}
-	assert.Equal(t, []string{
-		"3: arms[0].target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which base is not",
-		"4: arms[1].target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which no-mesh is not",
-		"6: arms[3].patches: Gateway x: must be one of the manifests, which have none of this kind",
-		"8: faults[0].inject[0].service: position-simulator: must be a service that receives requests, of which rules are; or with action instead",
-	}, texts)
-}
-
 // TestTaken: beside another fleet on its addresses, a comparison names them before
 // anything is built or written.
 func TestTaken(t *testing.T) {

@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/record"
 )
@@ -96,28 +94,6 @@ seeds: [1]
 		"fault cleared front-0: capacity=60", "fault cleared front-1: capacity=60",
 	}, of, "events")
 	failedAfter(t, seen)
-}
-
-// TestConnectTwice: a pod has one rule of connections.
-func TestConnectTwice(t *testing.T) {
-	_, err := New(Options{Root: "../..", Out: t.TempDir(), Experiment: decode(t, `# q?
-arms: [{name: a, manifests: fleet.yaml, replicas: {front: 2}}]
-faults:
-  - name: apart
-    inject:
-      - {service: front, replicas: [front-0], rules: connect=hang}
-      - {service: front, replicas: [front-1], rules: "connect=refuse;status=502"}
-  - name: together
-    inject:
-      - {service: front, rules: "status=502;connect=hang"}
-      - {service: fleetman-front, replicas: [front-1], rules: connect=refuse}
-      - {service: front, rules: status=503}
-load: {target: front, streams: [{path: /}]}
-seeds: [1]
-`, "front")})
-	assert.ErrorContains(t, err, ":11: faults[1].inject[1].rules: connect=hang;connect=refuse: must be one rule of connect for each pod")
-	problems, _ := errors.AsType[experiment.Problems](err)
-	assert.Len(t, problems, 1, "problems")
 }
 
 // TestBusiest: the fault goes where the load went.

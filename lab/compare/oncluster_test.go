@@ -32,31 +32,6 @@ func testCluster(t *testing.T, namespace string) *Cluster {
 	return &Cluster{client: client, found: cluster.Description{Kubernetes: "v1.36.3", Nodes: 2, Cores: 8, Platform: "linux/amd64"}}
 }
 
-// TestNotOnCluster: what a cluster cannot do is one line each, before anything starts.
-func TestNotOnCluster(t *testing.T) {
-	e := decode(t, `# q?
-arms:
-  - {name: a, manifests: fleet.yaml}
-  - name: b
-    manifests: fleet.yaml
-    mesh: true
-    target: ingress
-faults:
-  - {name: s, inject: [{service: seventh, action: stop 5s}]}
-  - {name: k, inject: [{service: seventh, action: kill}, {service: seventh, rules: "status=503;connect=hang"}]}
-load: {target: front, streams: [{path: /}]}
-seeds: [1]
-`, "front", "seventh")
-	at := testCluster(t, "")
-	at.Parallel = true
-	_, err := New(Options{Experiment: e, Out: t.TempDir(), Cluster: at})
-	assert.EqualError(t, err, strings.ReplaceAll(`PATH:6: arms[1].mesh: true: must be false with --context: there the manifests decide
-PATH:7: arms[1].target: ingress: must be of an arm with a mesh, and with a Gateway in its manifests, which b is not
-PATH:7: arms[1].target: ingress: must be without --parallel: all arms share the ingress gateway
-PATH:9: faults[0].inject[0].action: stop 5s: must be kill or roll with --context: the API of a cluster has no SIGSTOP
-PATH:10: faults[1].inject[1].rules: connect=hang: must be without --context: the launcher's relays make faults of connections`, "PATH", e.Source))
-}
-
 // TestNamespaces: each arm has a namespace of its own, whatever its name is.
 func TestNamespaces(t *testing.T) {
 	at := testCluster(t, "cmp")
