@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -16,46 +17,10 @@ import (
 	"fleetman.example/lab/wants"
 )
 
-const whole = `# Does an outlierDetection on vehicle-telemetry take a bad replica out?
-fleet:
-  replicas: {vehicle-telemetry: 2, webapp: 0}
-arms:
-  - name: sidecars
-    manifests: repo:k8s/scenarios/sidecars
-    mesh: true
-  - name: mine
-    from: sidecars
-    manifests: [repo:k8s/scenarios/sidecars, telemetry.yaml]
-    env: {all: {RESILIENCE: "off"}, api-gateway: {A: 1}}
-  - name: ten
-    from: mine
-    replicas: {staff-service: "${percent}"}
-    patches: [{kind: DestinationRule, metadata: {name: telemetry}, spec: {trafficPolicy: {outlierDetection: {maxEjectionPercent: "${percent}"}}}}]
-faults:
-  - name: bad
-    inject:
-      - {service: vehicle-telemetry, rules: "status=503,rate=${share}"}
-      - {service: staff-service, replicas: all, action: stop 5s}
-  - name: two
-    inject: [{service: staff-service, replicas: [staff-service-0], rules: reset}]
-load:
-  rate: 50
-  timeout: 2s
-  streams:
-    - {name: driver, path: "/vehicles/driver/{vehicle}", share: 3, headers: {X-User: jason}}
-    - {name: all, method: POST, path: /vehicles/, body: "{}"}
-phases: {healthy: 3s, fault: 10s, after: 5s}
-seeds: [7, 8]
-repeats: 2
-slo: 250ms
-sweep:
-  - {name: percent, values: [10, 100]}
-  - {name: share, values: [0.25, 0.5]}
-theory: [{figure: good, formula: "1 - share"}]
-goals:
-  - {figure: good, arm: ten, fault: bad, atLeast: 99.8%}
-  - {figure: p99, arm: ten, over: sidecars, fault: two, atMost: 3ms, confidence: 90%}
-`
+// whole is an experiment with every part.
+//
+//go:embed testdata/whole.yaml
+var whole string
 
 var figures = []Figure{{Name: "good", Unit: "share"}, {Name: "p99", Unit: "s"}, {Name: "attempts", Unit: "1"}, {Name: "cpu", Unit: "cores"}, {Name: "oldest", Unit: "s", Max: true}}
 
@@ -93,13 +58,7 @@ func TestDecode(t *testing.T) {
 func TestExpand(t *testing.T) {
 	e := decode(t, whole)
 	arms, faults := e.Expand()
-	var names []string
-	for _, a := range arms {
-		names = append(names, a.Name)
-	}
-	for _, f := range faults {
-		names = append(names, f.Name)
-	}
+	names := append(collect(arms, func(a Arm) string { return a.Name }), collect(faults, func(f Fault) string { return f.Name })...)
 	assert.Equal(t, []string{"sidecars", "mine", "ten:percent=10", "ten:percent=100", "bad:share=0.25", "bad:share=0.5", "two"}, names, "arms and faults")
 	ten := arms[2]
 	assert.True(t, ten.HasMesh(func() bool { return false }), "mesh")
