@@ -9,16 +9,17 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/load"
+	"fleetman.example/lab/wants"
 )
 
 // TestTurns: each stream has its share, and each of its requests the next vehicle.
@@ -32,9 +33,7 @@ func TestTurns(t *testing.T) {
 		paths = append(paths, strings.NewReplacer("City%20Truck", "1", "Huddersfield%20Truck", "2").Replace(path))
 	}
 	want := []string{"/a/1", "/c?of=1", "/a/2", "/b", "/c?of=2", "/a/1", "/a/2", "/c?of=1", "/a/1", "/b", "/c?of=2", "/a/2"}
-	if !slices.Equal(paths, want) {
-		t.Errorf("got %q, want %q", paths, want)
-	}
+	assert.Equal(t, want, paths)
 }
 
 // plan is a load of 20 requests at a server.
@@ -74,22 +73,19 @@ func TestParts(t *testing.T) {
 	for i, part := range p.Split(3) {
 		require.NoError(t, errors.Join(clients[i].ReadClock(t.Context()), clients[i].Begin(t.Context(), part, at)))
 	}
-	if err := clients[0].Begin(t.Context(), p, at); err == nil || !strings.Contains(err.Error(), "load: must be begun once") {
-		t.Errorf("a second load: %v", err)
-	}
+	assert.ErrorContains(t, clients[0].Begin(t.Context(), p, at), "load: must be begun once", "a second load")
 	for _, c := range clients {
 		requests, err := c.Await(t.Context())
 		require.NoError(t, err)
 		parts = append(parts, requests)
 	}
 	all, err := p.Join(parts...)
-	if err != nil || len(all) != 20 {
-		t.Fatalf("%d requests, %v", len(all), err)
-	}
+	require.NoError(t, err)
+	require.Len(t, all, 20, "requests")
 	for n, r := range all {
-		if r.N != n || r.Intended != p.Rates.Due(n) || r.Start < r.Intended || r.End < r.Start || seen[fmt.Sprintf("gateway.test:80/a/City Truck load-x-%d", n)] != 1 {
-			t.Errorf("%+v", r)
-		}
+		assert.Equal(t, []any{n, p.Rates.Due(n)}, []any{r.N, r.Intended}, "number and intended start")
+		assert.True(t, r.Intended <= r.Start && r.Start <= r.End, "%+v: times must be in their order", r)
+		assert.Equal(t, 1, seen[fmt.Sprintf("gateway.test:80/a/City Truck load-x-%d", n)], "times that request %d was received", n)
 		want := Outcome{Route: "a", Vehicle: "City Truck", Status: 200}
 		switch n {
 		case 3:
@@ -97,17 +93,14 @@ func TestParts(t *testing.T) {
 		case 7:
 			want.Status, want.Failure, want.Origin = 504, "too late", "timeout"
 		}
-		if r.Outcome != want {
-			t.Errorf("request %d: %+v, want %+v", n, r.Outcome, want)
-		}
+		assert.Equal(t, want, r.Outcome, "request %d", n)
 	}
 	for text, wrong := range map[string][][]Request{
 		"load: 14 requests: must be 20":       parts[:2],
 		"load: request 1: must be there once": {parts[0], parts[1], parts[1][:6]},
 	} {
-		if _, err := p.Join(wrong...); err == nil || err.Error() != text {
-			t.Errorf("got %v, want %s", err, text)
-		}
+		_, err := p.Join(wrong...)
+		assert.EqualError(t, err, text)
 	}
 }
 
@@ -121,9 +114,7 @@ func serve(t *testing.T) *Client {
 	go func() { ended <- Serve(ctx, listener) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, <-ended)
 	})
 	return clientAt(listener.Addr())
 }
@@ -155,15 +146,14 @@ func TestAwait(t *testing.T) {
 	}))
 	c := clientAt(server.Listener.Addr())
 	requests, err := c.Await(t.Context())
-	if err != nil || len(requests) != 1 || requests[0].Outcome.Status != 200 || calls != 3 {
-		t.Errorf("%+v after %d calls, %v", requests, calls, err)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, []Request{{Outcome: Outcome{Route: "a", Status: 200}}}, requests)
+	assert.Equal(t, 3, calls, "calls")
 	server.Close()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("no requests within 1ms"))
 	defer cancel()
-	if _, err := c.Await(ctx); err == nil || !strings.HasPrefix(err.Error(), "load: pod p: ") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("got %v", err)
-	}
+	_, err = c.Await(ctx)
+	wants.Error(t, "an end", err, "load: pod p: …")
 }
 
 // TestBadOrders: what is no order of this version is refused.
@@ -181,8 +171,7 @@ func TestBadOrders(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		s.routes().ServeHTTP(w, httptest.NewRequest(test.method, "/load", strings.NewReader(test.body)))
-		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
-			t.Errorf("%s %s: %d %s", test.method, test.body, w.Code, w.Body)
-		}
+		assert.Equal(t, test.status, w.Code, "%s %s", test.method, test.body)
+		assert.Contains(t, w.Body.String(), test.want, "%s %s", test.method, test.body)
 	}
 }
