@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
@@ -60,13 +61,10 @@ func TestScenarios(t *testing.T) {
 				Results []struct{ Control *struct{ Broken bool } }
 			}
 			require.NoError(t, yaml.Unmarshal([]byte(stdout), &summary))
-			if code != 0 || !summary.OK || len(summary.Results) != test.promises {
-				t.Errorf("check: exit code %d, %d promises, want %d", code, len(summary.Results), test.promises)
-			}
+			assert.True(t, code == 0 && summary.OK, "check: exit code %d", code)
+			assert.Len(t, summary.Results, test.promises, "promises")
 			for i, result := range summary.Results {
-				if result.Control == nil || !result.Control.Broken {
-					t.Errorf("promise %d: no control has broken it", i)
-				}
+				assert.True(t, result.Control != nil && result.Control.Broken, "promise %d: no control has broken it", i)
 			}
 			c.wantNothing(t)
 		})
@@ -78,26 +76,17 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "commands", "istio-system")
 	address := pageAddress.FindStringSubmatch(c.want(t, 0, nil, "up", freePorts(t, "plain")))
-	if address == nil {
-		t.Fatal("up: no address of the page")
-	}
+	require.NotNil(t, address, "up: no address of the page")
 	driver := address[1] + "/api/vehicles/driver/City%20Truck"
-	if status, body, _ := get(t, driver); status != 200 || !strings.Contains(body, `"name":"Pam Parry"`) {
-		t.Errorf("the page: %d %s", status, body)
-	}
+	status, body, _ := get(t, driver)
+	assert.Equal(t, 200, status, "the page")
+	assert.Contains(t, body, `"name":"Pam Parry"`, "the page")
 	c.want(t, 0, []string{"delay=1s,path=/driver/"}, "fault", "staff-service", "delay=1s,path=/driver/")
-	if status, _, took := get(t, driver); status != 200 || took < time.Second {
-		t.Errorf("with a delay of 1 s: %d after %v", status, took)
-	}
-	if cleared := c.want(t, 0, nil, "fault", "--clear"); strings.Contains(cleared, "delay") {
-		t.Error("fault --clear leaves the delay")
-	}
-	if verified := c.want(t, 0, nil, "fault", "verify"); strings.Count(verified, " ok\n") != 10 {
-		t.Error("fault verify: not all kinds are observed")
-	}
-	if line := c.want(t, 0, []string{" | {"}, "logs", "--prefix", "--tail", "1", "webapp"); !strings.HasPrefix(line, "webapp-") {
-		t.Error("logs: no prefix")
-	}
+	status, _, took := get(t, driver)
+	assert.True(t, status == 200 && took >= time.Second, "with a delay of 1 s: %d after %v", status, took)
+	assert.NotContains(t, c.want(t, 0, nil, "fault", "--clear"), "delay")
+	assert.Equal(t, 10, strings.Count(c.want(t, 0, nil, "fault", "verify"), " ok\n"), "kinds that fault verify observes")
+	assert.Regexp(t, "^webapp-", c.want(t, 0, []string{" | {"}, "logs", "--prefix", "--tail", "1", "webapp"))
 	before := podOf(t, c, "api-gateway")
 	c.want(t, 0, []string{before + ": killed at once"}, "kill", "--signal", "KILL", "api-gateway")
 	await(t, "another pod than "+before, func() bool {
@@ -105,9 +94,8 @@ func TestCommands(t *testing.T) {
 		return len(after) == 1 && after[0] != before
 	})
 	c.want(t, 0, []string{"1 pod started, 1 ended, within "}, "set", "webapp", "VARIANT=experimental")
-	if replaced := c.want(t, 0, []string{"istio-ingressgateway: http://", "staff-service-bad-"}, "up", freePorts(t, "circuit-breaking")); strings.Contains(replaced, "experimental") {
-		t.Error("up leaves the variable that set has added")
-	}
+	replaced := c.want(t, 0, []string{"istio-ingressgateway: http://", "staff-service-bad-"}, "up", freePorts(t, "circuit-breaking"))
+	assert.NotContains(t, replaced, "experimental", "the variable that set has added")
 	c.want(t, 0, []string{"istiod: ready"}, "mesh", "status")
 	apply(t, c)
 	c.down(t)
@@ -146,9 +134,7 @@ func apply(t *testing.T, c *cluster) {
 	rules := filepath.Join(dir, "scenarios", "circuit-breaking", "istio.yaml")
 	change(t, rules, "consecutive5xxErrors: 2", "consecutive5xxErrors: 7")
 	changed := "DestinationRule " + c.namespace + "/fleetman-staff-service changed; in every proxy after "
-	if printed := c.want(t, 0, nil, "apply", scenario); !strings.HasPrefix(printed, changed) {
-		t.Errorf("apply: want %s", changed)
-	}
+	assert.Regexp(t, "^"+changed, c.want(t, 0, nil, "apply", scenario))
 	change(t, rules, "consecutive5xxErrors", "consecutiveErors")
 	c.want(t, 1, []string{"consecutiveErors: field not declared in schema"}, "apply", scenario)
 	change(t, rules, "consecutiveErors", "consecutive5xxErrors")
@@ -169,12 +155,11 @@ func apply(t *testing.T, c *cluster) {
 	ofAll := filepath.Join(everywhere, "..", "circuit-breaking-everywhere", "istio.yaml")
 	change(t, ofAll, `host: "*.local"`, `host: "*.default.svc.cluster.local"`) // not of other tests' fleets
 	c.want(t, 2, []string{outside, "--yes: missing"}, "apply", everywhere)
-	if left := c.left(t); strings.Contains(left, outside) {
-		t.Errorf("%s is applied without --yes", outside)
-	}
-	if code, stdout, stderr := c.fleetman(t, "apply", "--yes", everywhere); code != 0 || !strings.Contains(stderr, outside) || !strings.Contains(stdout, outside+" created") {
-		t.Errorf("apply --yes: exit code %d", code)
-	}
+	assert.NotContains(t, c.left(t), outside, "without --yes")
+	code, stdout, stderr := c.fleetman(t, "apply", "--yes", everywhere)
+	assert.Equal(t, 0, code, "apply --yes: exit code")
+	assert.Contains(t, stderr, outside)
+	assert.Contains(t, stdout, outside+" created")
 }
 
 // copyManifests returns the directory of a copy of k8s.
@@ -189,9 +174,8 @@ func copyManifests(t *testing.T) string {
 func change(t *testing.T, path, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(text), from) {
-		t.Fatalf("%s has no %s: %v", path, from, err)
-	}
+	require.NoError(t, err)
+	require.Contains(t, string(text), from, path)
 	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
 }
 

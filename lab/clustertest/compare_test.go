@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -49,18 +50,15 @@ func TestCompare(t *testing.T) {
 	}
 	c.wantNothing(t)
 	c.want(t, 0, nil, "down", "--kubeconfig", config)
-	for permission := range front.superfluous(role) {
-		if verb, _, _ := strings.Cut(permission, " "); verb != "get" { // objects in namespaces that exist are read first
-			t.Errorf("the ClusterRole allows %s, which no request needs", permission)
-		}
+	for permission := range front.superfluous(role) { // objects in namespaces that exist are read first
+		assert.Regexp(t, "^get ", permission, "allowed by the ClusterRole, and needed by no request")
 	}
 	records, err := record.ReadDir(out)
-	if err != nil || len(records.Runs) != 2 {
-		t.Fatalf("%+v, %v", records, err)
-	}
-	if !strings.HasPrefix(records.Machine, "cluster: ") || records.Versions["istio"] == "" || records.Versions["kubernetes"] == "" {
-		t.Errorf("%s, %v", records.Machine, records.Versions)
-	}
+	require.NoError(t, err)
+	require.Len(t, records.Runs, 2)
+	assert.Regexp(t, "^cluster: ", records.Machine)
+	assert.NotEmpty(t, records.Versions["istio"], "version of Istio")
+	assert.NotEmpty(t, records.Versions["kubernetes"], "version of Kubernetes")
 	for _, r := range records.Runs {
 		wantRun(t, r)
 	}
@@ -79,20 +77,16 @@ func wantRun(t *testing.T, r *record.Run) {
 	if r.Arm == "mesh" { // its proxies choose for each request
 		wanted = append(wanted, "staff-service-0 server", "staff-service-1 server", "api-gateway-0.envoy proxyAttempts", "api-gateway-0.envoy cpu", "istiod memory")
 	}
-	for _, want := range wanted {
-		if !has[want] {
-			t.Errorf("%s: no %s", r.Name(), want)
-		}
-	}
-	if len(r.Requests) != 12*20 || len(r.Pods) != 1 || len(r.Positions) == 0 || r.Entry != "api-gateway" {
-		t.Fatalf("%s: %d requests, fault in %q, %d positions, entry %s", r.Name(), len(r.Requests), r.Pods, len(r.Positions), r.Entry)
-	}
+	assert.Subset(t, has, wanted, "%s: counts", r.Name())
+	assert.Equal(t, 12*20, len(r.Requests), "%s: requests", r.Name())
+	assert.NotEmpty(t, r.Positions, "%s: positions", r.Name())
+	assert.Equal(t, "api-gateway", r.Entry, "%s: entry", r.Name())
+	require.Len(t, r.Pods, 1, "%s: pods with the fault", r.Name())
 	// of so many, half of which fail, one in a million runs has none that failed
 	const enough = 20
 	met := r.Counters().Received(r.Pods[0], r.FaultAt, r.RepairAt)[http.MethodGet]
-	failed := slices.ContainsFunc(r.Requests, record.Request.Failed)
-	if r.Arm == "none" && met >= enough && !failed {
-		t.Errorf("%s: none of %.0f requests to %s failed", r.Name(), met, r.Pods[0])
+	if r.Arm == "none" && met >= enough {
+		assert.True(t, slices.ContainsFunc(r.Requests, record.Request.Failed), "%s: none of %.0f requests to %s failed", r.Name(), met, r.Pods[0])
 	}
 }
 
@@ -127,9 +121,7 @@ func TestCompareEnded(t *testing.T) {
 				}
 			}
 			_ = cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != test.code {
-				t.Errorf("exit code %d, want %d", code, test.code)
-			}
+			assert.Equal(t, test.code, cmd.ProcessState.ExitCode(), "exit code")
 			if test.down {
 				c.want(t, 0, nil, "down")
 			}

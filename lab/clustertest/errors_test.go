@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,14 +24,11 @@ import (
 func ownNamespace(t *testing.T, c *cluster, name string, labels map[string]string) {
 	t.Helper()
 	namespaces := c.kube.CoreV1().Namespaces()
-	if _, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{})
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx := context.Background()
-		if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, namespaces.Delete(ctx, name, metav1.DeleteOptions{}))
 		await(t, "no namespace "+name, func() bool {
 			_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
 			return apierrors.IsNotFound(err)
@@ -114,12 +112,9 @@ func TestOutage(t *testing.T) {
 	const away = 30 * time.Second // the limit is a minute
 	front.leave(away)
 	rest, _ := io.ReadAll(progress)
-	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "ready after ") {
-		t.Errorf("%v: %s", err, rest)
-	}
-	if front.refused.Load() == 0 {
-		t.Error("no request met the outage")
-	}
+	assert.NoError(t, cmd.Wait())
+	assert.Contains(t, string(rest), "ready after ")
+	assert.NotZero(t, front.refused.Load(), "requests that met the outage")
 	c.down(t)
 }
 
@@ -129,11 +124,10 @@ func TestRefused(t *testing.T) {
 	c := newCluster(t, "refused")
 	at := c.namespace + "-other"
 	ownNamespace(t, c, at, nil)
-	if _, err := c.kube.CoreV1().Services(at).Create(t.Context(), &corev1.Service{
+	_, err := c.kube.CoreV1().Services(at).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "fleetman-webapp"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
-	}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
 	c.at(at).want(t, 1, []string{"Service " + at + "/fleetman-webapp: exists, and fleetman did not make it"}, "up", "plain")
 	c.want(t, 2, []string{"RequestAuthentication istio-system/fleetman-visitors", "--yes: missing"}, "up", "jwt-routing")
 	for want, change := range map[string]func(*api.Config){
@@ -148,9 +142,8 @@ func TestRefused(t *testing.T) {
 			}
 		},
 	} {
-		if printed := c.want(t, 1, []string{want}, "up", "plain", "--kubeconfig", kubeconfig(t, change)); strings.Count(printed, "\n") != 1 {
-			t.Errorf("more than one line: %s", printed)
-		}
+		printed := c.want(t, 1, []string{want}, "up", "plain", "--kubeconfig", kubeconfig(t, change))
+		assert.Equal(t, 1, strings.Count(printed, "\n"), "lines of %s", printed)
 	}
 	c.wantNothing(t)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -51,17 +52,14 @@ func newCluster(t *testing.T, name string, others ...string) *cluster {
 		t.Skipf("%s: not set: must be the context of a cluster with Istio and the images of fleetman images load, such as kind's; see CONTRIBUTING.md", contextVariable)
 	}
 	var err error
-	if c.binary, err = filepath.Abs("../../.cache/bin/fleetman"); err != nil {
-		t.Fatal(err)
-	}
+	c.binary, err = filepath.Abs("../../.cache/bin/fleetman")
+	require.NoError(t, err)
 	rules, overrides := clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{CurrentContext: c.context}
-	if c.config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig(); err != nil {
-		t.Fatal(err)
-	}
+	c.config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	require.NoError(t, err)
 	c.config.QPS, c.config.Burst = 100, 100
-	if c.kube, err = kubernetes.NewForConfig(c.config); err != nil {
-		t.Fatal(err)
-	}
+	c.kube, err = kubernetes.NewForConfig(c.config)
+	require.NoError(t, err)
 	t.Cleanup(func() { c.fleetman(t, "down") })
 	return c
 }
@@ -80,9 +78,7 @@ func (c *cluster) fleetman(t *testing.T, args ...string) (code int, stdout, stde
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatalf("fleetman %s: %v", strings.Join(args, " "), err)
-	}
+	require.NotNil(t, cmd.ProcessState, "fleetman %s: %v", strings.Join(args, " "), err)
 	t.Logf("fleetman %s: exit code %d\n%s%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.String(), errs.String())
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
@@ -95,13 +91,9 @@ func (c *cluster) want(t *testing.T, code int, texts []string, args ...string) (
 	if code != 0 {
 		printed = stderr
 	}
-	if got != code {
-		t.Errorf("fleetman %s: exit code %d, want %d", strings.Join(args, " "), got, code)
-	}
+	assert.Equal(t, code, got, "fleetman %s: exit code", strings.Join(args, " "))
 	for _, text := range texts {
-		if !strings.Contains(printed, text) {
-			t.Errorf("fleetman %s: want %q", strings.Join(args, " "), text)
-		}
+		assert.Contains(t, printed, text, "fleetman %s", strings.Join(args, " "))
 	}
 	return printed
 }
@@ -115,9 +107,7 @@ func (c *cluster) down(t *testing.T, flags ...string) {
 
 func (c *cluster) wantNothing(t *testing.T) {
 	t.Helper()
-	if left := c.left(t); left != "" {
-		t.Errorf("there are %s", left)
-	}
+	assert.Empty(t, c.left(t), "objects that are left")
 }
 
 // start starts an up, and returns it, with its standard error, when it applies objects.
@@ -127,9 +117,8 @@ func (c *cluster) start(t *testing.T, scenario string, flags ...string) (*exec.C
 	progress, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	if _, err := io.ReadFull(progress, make([]byte, len("applying"))); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.ReadFull(progress, make([]byte, len("applying")))
+	require.NoError(t, err)
 	return cmd, progress
 }
 
@@ -180,8 +169,6 @@ func (c *cluster) left(t *testing.T) string {
 func await(t *testing.T, what string, reached func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Minute); !reached(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not reached: %s", what)
-		}
+		require.Less(t, time.Now(), deadline, "not reached: %s", what)
 	}
 }

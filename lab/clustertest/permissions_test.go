@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -57,24 +58,21 @@ func (u *user) grant(t *testing.T, printed string) *rbacv1.ClusterRole {
 	t.Helper()
 	first, _, _ := strings.Cut(strings.TrimPrefix(printed, "---\n"), "---\n")
 	role := new(rbacv1.ClusterRole)
-	if err := yaml.UnmarshalStrict([]byte(first), role); err != nil || role.Kind != "ClusterRole" {
-		t.Fatalf("--dry-run: %s: %v", first, err)
-	}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(first), role), "--dry-run: %s", first)
+	require.Equal(t, "ClusterRole", role.Kind, "--dry-run: %s", first)
 	role.Name = u.namespace
 	roles, bindings := u.cluster.kube.RbacV1().ClusterRoles(), u.cluster.kube.RbacV1().ClusterRoleBindings()
 	t.Cleanup(func() {
 		_ = bindings.Delete(context.Background(), u.namespace, metav1.DeleteOptions{})
 		_ = roles.Delete(context.Background(), u.namespace, metav1.DeleteOptions{})
 	})
-	if _, err := roles.Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+	_, err := roles.Create(t.Context(), role, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: u.namespace}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: u.namespace},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "user", Namespace: u.namespace}},
-	}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
 	rule := role.Rules[0]
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User:               "system:serviceaccount:" + u.namespace + ":user",
@@ -123,7 +121,7 @@ func TestPermissions(t *testing.T) {
 		c.want(t, 0, nil, append(args, "--kubeconfig", config)...)
 	}
 	c.down(t, "--kubeconfig", config)
-	if text, err := os.ReadFile(config); err != nil || !strings.Contains(string(text), u.token) {
-		t.Errorf("the kubeconfig has not the user's token: %v", err)
-	}
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), u.token, "the kubeconfig")
 }
