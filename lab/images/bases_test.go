@@ -45,9 +45,7 @@ func needBases(t *testing.T, d docker, services []string) {
 			}
 		}
 	}
-	if len(done) != 2 {
-		t.Fatalf("the Dockerfiles build on %v, want one image of Go and one of Node", done)
-	}
+	require.Len(t, done, 2, "one image of Go and one of Node")
 }
 
 // needBase provides the engine with a base image. It uses the engine's own image or pulls it. Where no registry can be
@@ -103,9 +101,7 @@ func newBase(t *testing.T, name string) base {
 func goBase(t *testing.T, wanted string) base {
 	t.Helper()
 	version, proxy := outputOf(t, "go", "env", "GOVERSION"), outputOf(t, "go", "env", "GOPROXY")
-	if version != "go"+wanted {
-		t.Fatalf("the Dockerfiles build with Go %s, this machine has %s: the base image cannot be made here", wanted, version)
-	}
+	require.Equal(t, "go"+wanted, version, "without this machine's Go the base image cannot be made")
 	root := outputOf(t, "go", "env", "GOROOT")
 	b := base{version: version, trees: map[string]string{}, files: map[string]string{}}
 	for _, dir := range []string{"bin", "pkg", "src", "lib"} {
@@ -186,9 +182,7 @@ var applets = []string{"sh", "env", "mkdir", "cp", "chmod", "ln", "find", "touch
 func (b base) load(ctx context.Context, t *testing.T, d docker, name, fingerprint string) {
 	t.Helper()
 	busybox := program(t, "busybox")
-	if outputOf(t, "busybox", "sh", "-c", "echo ok") != "ok" {
-		t.Fatal("busybox does not run")
-	}
+	require.Equal(t, "ok", outputOf(t, "busybox", "sh", "-c", "echo ok"))
 	args := []string{"import", "--platform", "linux/" + runtime.GOARCH, "--change", "LABEL " + fingerprintLabel + "=" + fingerprint, "--change", "ENV HOME=/root"}
 	for _, e := range b.env {
 		args = append(args, "--change", "ENV "+e)
@@ -203,9 +197,7 @@ func (b base) load(ctx context.Context, t *testing.T, d docker, name, fingerprin
 		packed <- errors.Join(b.pack(out), out.Close(), in.Close())
 	}()
 	_, err = output(c)
-	if err := errors.Join(<-packed, err); err != nil {
-		t.Fatalf("make %s: %v", name, err)
-	}
+	require.NoError(t, errors.Join(<-packed, err), "make %s", name)
 }
 
 // pack writes the image's files in sorted order and without their times. The same files then make the same layer, so the

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,9 +32,8 @@ func (d docker) network(t *testing.T) string {
 func (d docker) cleanUp(t *testing.T, args ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
 	defer cancel()
-	if _, err := d.run(ctx, args...); err != nil {
-		t.Error(err)
-	}
+	_, err := d.run(ctx, args...)
+	assert.NoError(t, err)
 }
 
 // pod is the part of a manifest that a container is started with.
@@ -72,60 +72,54 @@ func (d docker) start(t *testing.T, p pod) container {
 		}
 		d.cleanUp(t, "rm", "--force", c.id)
 	})
-	c.until(t, 9090, "/readyz", "ready", func(a answer) bool { return a.status == 200 && a.body == "ready\n" })
+	c.until(t, 9090, "/readyz", "ready", func(answer string) bool { return answer == "200 ready\n" })
 	return c
 }
 
-type answer struct {
-	status int
-	body   string
-	header http.Header
-}
-
-// ask sends a request to the container's port.
-func (c container) ask(method string, port int, path string, header http.Header) (answer, error) {
+// get returns the status and the body, as "200 BODY", of a port of the container.
+func (c container) get(port int, path string, header http.Header) (answer string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	at, err := c.run(ctx, "port", c.id, fmt.Sprintf("%d/tcp", port))
 	if err != nil {
-		return answer{}, err
+		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+strings.TrimSpace(at)+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+strings.TrimSpace(at)+path, nil)
 	if err != nil {
-		return answer{}, err
+		return "", err
 	}
 	req.Header = header
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return answer{}, err
+		return "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, string(body), resp.Header}, err
+	return fmt.Sprintf("%d %s", resp.StatusCode, body), err
 }
 
-func (c container) get(t *testing.T, port int, path string) answer {
+func (c container) mustGet(t *testing.T, port int, path string) (answer string) {
 	t.Helper()
-	a, err := c.ask(http.MethodGet, port, path, nil)
+	answer, err := c.get(port, path, nil)
 	require.NoError(t, err)
-	return a
+	return answer
 }
 
 // until asks again and again, for five minutes at most, until the answer is good.
-func (c container) until(t *testing.T, port int, path, wanted string, good func(answer) bool) {
+func (c container) until(t *testing.T, port int, path, wanted string, good func(answer string) bool) {
 	t.Helper()
 	deadline := time.After(5 * time.Minute)
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {
-		a, err := c.ask(http.MethodGet, port, path, nil)
-		if err == nil && good(a) {
+		answer, err := c.get(port, path, nil)
+		if err == nil && good(answer) {
 			return
 		}
 		select {
 		case <-again.C:
 		case <-deadline:
-			t.Fatalf("GET %s: got %d %s, %v; want %s", path, a.status, a.body, err, wanted)
+			t.Fatalf("GET %s: got %s, %v; want %s", path, answer, err, wanted)
 		}
 	}
 }
@@ -134,7 +128,5 @@ func (c container) until(t *testing.T, port int, path, wanted string, good func(
 func (c container) stop(t *testing.T) {
 	t.Helper()
 	c.must(t, "stop", "--time", "20", c.id)
-	if code := c.must(t, "inspect", "--format", "{{.State.ExitCode}}", c.id); code != "0" {
-		t.Errorf("stopped: got exit code %s, want 0", code)
-	}
+	assert.Equal(t, "0", c.must(t, "inspect", "--format", "{{.State.ExitCode}}", c.id), "exit code")
 }

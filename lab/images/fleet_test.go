@@ -1,12 +1,15 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const pamParry = `{"name":"Pam Parry","photo":"https://rac-istio-course-images.s3.amazonaws.com/1.jpg"}`
@@ -24,12 +27,13 @@ func checkFleet(t *testing.T, d docker) {
 	webapp := start("webapp", "fleetman-webapp")
 	simulator := start("position-simulator", "")
 
-	webapp.until(t, 80, "/api/vehicles/", "five vehicles", func(a answer) bool {
-		return a.status == 200 && strings.Count(a.body, `"name":`) == 5 && strings.Contains(a.body, `{"name":"City Truck","lat":53.`)
+	webapp.until(t, 80, "/api/vehicles/", "five vehicles", func(answer string) bool {
+		return strings.HasPrefix(answer, "200 ") && strings.Count(answer, `"name":`) == 5 && strings.Contains(answer, `{"name":"City Truck","lat":53.`)
 	})
-	telemetry.until(t, 8080, "/vehicles/City%20Truck", "a speed", func(a answer) bool {
-		_, err := strconv.ParseFloat(a.body, 64)
-		return a.status == 200 && err == nil
+	telemetry.until(t, 8080, "/vehicles/City%20Truck", "a speed", func(answer string) bool {
+		speed, ok := strings.CutPrefix(answer, "200 ")
+		_, err := strconv.ParseFloat(speed, 64)
+		return ok && err == nil
 	})
 	for _, tc := range []struct {
 		from   container
@@ -43,14 +47,11 @@ func checkFleet(t *testing.T, d docker) {
 		{gateway, 8080, "/", "<p>Fleetman API Gateway at "},
 		{simulator, 9090, "/healthz", "ok\n"},
 	} {
-		if a := tc.from.get(t, tc.port, tc.path); a.status != 200 || !strings.HasPrefix(a.body, tc.prefix) {
-			t.Errorf("GET %s: got %d %s, want 200 %s…", tc.path, a.status, a.body, tc.prefix)
-		}
+		assert.Regexp(t, "^200 "+regexp.QuoteMeta(tc.prefix), tc.from.mustGet(t, tc.port, tc.path), tc.path)
 	}
-	const title = "<title>Fleet Management</title>"
-	if a := webapp.get(t, 80, "/vehicle/City%20Truck"); a.status != 200 || !strings.Contains(a.body, title) || !strings.Contains(a.body, "/assets/") {
-		t.Errorf("the page: got %d %s", a.status, a.body)
-	}
+	page := webapp.mustGet(t, 80, "/vehicle/City%20Truck")
+	assert.Regexp(t, "(?s)^200 .*<title>Fleet Management</title>", page)
+	assert.Contains(t, page, "/assets/")
 	for _, c := range []container{simulator, webapp, gateway, tracker, telemetry, staff} {
 		c.stop(t)
 	}
@@ -69,58 +70,51 @@ func checkVariants(t *testing.T, d docker) {
 	const driver = "/driver/City%20Truck"
 	placeholder := strings.Replace(pamParry, "1.jpg", "placeholder.png", 1)
 
-	for tag, want := range map[string]answer{
-		"6":             {status: 200, body: pamParry},
-		"6-placeholder": {status: 200, body: placeholder},
-		"6-fail-fast":   {status: 502},
+	for tag, want := range map[string]string{
+		"6":             "200 " + pamParry,
+		"6-placeholder": "200 " + placeholder,
+		"6-fail-fast":   "502 ",
 	} {
 		t.Run("staff-service:"+tag, func(t *testing.T) {
-			if a := start(t, "staff-service", tag, "").get(t, 8080, driver); a.status != want.status || a.body != want.body {
-				t.Errorf("got %d %s, want %d %s", a.status, a.body, want.status, want.body)
-			}
+			assert.Equal(t, want, start(t, "staff-service", tag, "").mustGet(t, 8080, driver))
 		})
 	}
 	t.Run("staff-service:6-bad", func(t *testing.T) {
 		staff := start(t, "staff-service", "6-bad", "")
 		var mutex sync.Mutex
-		found := map[string]int{}
+		found := map[string]bool{}
 		var all sync.WaitGroup
 		for range 32 {
 			all.Go(func() {
-				a, err := staff.ask(http.MethodGet, 8080, driver, nil)
-				kind := fmt.Sprintf("%d %s %v", a.status, a.body, err)
-				if err == nil && a.status == 502 {
-					kind = "502"
+				answer, err := staff.get(8080, driver, nil)
+				if strings.HasPrefix(answer, "502 ") {
+					answer = "502"
 				}
 				mutex.Lock()
 				defer mutex.Unlock()
-				found[kind]++
+				assert.NoError(t, err)
+				found[answer] = true
 			})
 		}
 		all.Wait()
 		// each a coin's toss: that one never comes in 32 is as likely as 1 in 2 000 million
-		if good := "200 " + placeholder + " <nil>"; found[good] == 0 || found["502"] == 0 || len(found) != 2 {
-			t.Errorf("got %v, want some %s and some 502", found, good)
-		}
+		assert.Equal(t, map[string]bool{"200 " + placeholder: true, "502": true}, found)
 	})
 	t.Run("webapp-angular:6-experimental", func(t *testing.T) {
-		const title = "<title>Fleet Management Istio Premium Enterprise Edition</title>"
-		if a := start(t, "webapp-angular", "6-experimental", "").get(t, 80, "/experimental"); a.status != 200 || !strings.Contains(a.body, title) {
-			t.Errorf("got %d %s, want 200 %s", a.status, a.body, title)
-		}
+		page := start(t, "webapp-angular", "6-experimental", "").mustGet(t, 80, "/experimental")
+		assert.Regexp(t, "(?s)^200 .*<title>Fleet Management Istio Premium Enterprise Edition</title>", page)
 	})
 	t.Run("no-header-propagation", func(t *testing.T) {
 		// tells who reaches it with the header
 		start(t, "staff-service", "6", "fleetman-staff-service", "FAULTS=status=418,header=x-my-header:canary")
-		for tag, want := range map[string]answer{
-			"6":                       {status: 418},
-			"6-no-header-propagation": {status: 200, body: pamParry},
+		for tag, want := range map[string]string{
+			"6":                       "418 ",
+			"6-no-header-propagation": "200 " + pamParry,
 		} {
 			gateway := start(t, "api-gateway", tag, "")
-			a, err := gateway.ask(http.MethodGet, 8080, "/vehicles"+driver, http.Header{"X-My-Header": {"canary"}})
-			if err != nil || a.status != want.status || a.body != want.body {
-				t.Errorf("api-gateway:%s: got %d %s, %v; want %d %s", tag, a.status, a.body, err, want.status, want.body)
-			}
+			answer, err := gateway.get(8080, "/vehicles"+driver, http.Header{"X-My-Header": {"canary"}})
+			require.NoError(t, err)
+			assert.Equal(t, want, answer, "api-gateway:%s", tag)
 		}
 		for _, s := range []string{"webapp-angular", "position-tracker", "vehicle-telemetry", "position-simulator", "staff-service"} {
 			start(t, s, "6-no-header-propagation", "")

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/skip"
@@ -57,9 +57,7 @@ func (d docker) mustBuild(t *testing.T, i image) built {
 	d.stderr = &log
 	began := time.Now()
 	b, err := d.build(t.Context(), i)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log.String())
-	}
+	require.NoError(t, err, "%s", &log)
 	t.Cleanup(func() { d.cleanUp(t, "image", "rm", i.name) })
 	t.Logf("%s %s %.1f MB in %.1f s", i.name, b.id, float64(b.size)/1e6, time.Since(began).Seconds())
 	return b
@@ -74,7 +72,7 @@ func (d docker) must(t *testing.T, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-const largest = 25e6 // bytes of an image's files
+const largest int64 = 25e6 // bytes of an image's files
 
 // Real images by a real engine: what is in them, that they come out the same again, and what they
 // answer.
@@ -84,9 +82,7 @@ func TestImages(t *testing.T) {
 	for _, i := range append(own(names, registry, "6"), published(names, registry, "6", "")...) {
 		b := d.mustBuild(t, i)
 		contents[i.name] = d.contents(t, b)
-		if b.size > largest {
-			t.Errorf("%s: %d bytes, at most %.0f expected", i.name, b.size, largest)
-		}
+		assert.LessOrEqual(t, b.size, largest, i.name)
 	}
 	for _, s := range names {
 		t.Run("contents/"+s, func(t *testing.T) { checkContents(t, d, s, registry+"fleetman/"+s+":6", "amd64", elf.EM_X86_64) })
@@ -97,9 +93,7 @@ func TestImages(t *testing.T) {
 			d.platform = "linux/arm64"
 			i := own([]string{s}, registry, "6-arm64")[0]
 			i.version = "6"
-			if b := d.mustBuild(t, i); b.size > largest {
-				t.Errorf("%d bytes, at most %.0f expected", b.size, largest)
-			}
+			assert.LessOrEqual(t, d.mustBuild(t, i).size, largest)
 			checkContents(t, d, s, i.name, "arm64", elf.EM_AARCH64)
 		})
 	}
@@ -128,12 +122,8 @@ func checkAgain(t *testing.T, d docker, contents map[string]string) {
 			d := d
 			d.root = copyOf(t, d.root, service)
 			i.name += "-again"
-			if again := d.contents(t, d.mustBuild(t, i)); again != first {
-				t.Errorf("got %s, the first time %s", again, first)
-			}
-			if published := contents[registry+"richardchesterwood/istio-fleetman-"+publishedAs+":6"]; published != first {
-				t.Errorf("the published form is %s, want the same image: %s", published, first)
-			}
+			assert.Equal(t, first, d.contents(t, d.mustBuild(t, i)), "again")
+			assert.Equal(t, first, contents[registry+"richardchesterwood/istio-fleetman-"+publishedAs+":6"], "the published form")
 		})
 	}
 }
@@ -171,9 +161,8 @@ func withoutCaches(t *testing.T, dockerfile string) string {
 	t.Helper()
 	const packages = "type=cache,target=/root/.cache/go-build"
 	stages := regexp.MustCompile(` AS \w+\n`)
-	if stages.FindString(dockerfile) == "" || strings.Count(dockerfile, packages) != 1 {
-		t.Fatalf("%q: must be there once, in a named stage, in\n%s", packages, dockerfile)
-	}
+	require.Regexp(t, stages, dockerfile)
+	require.Equal(t, 1, strings.Count(dockerfile, packages), "%q in\n%s", packages, dockerfile)
 	dockerfile = stages.ReplaceAllString(dockerfile, "${0}ENV AGAIN="+strconv.FormatInt(time.Now().UnixNano(), 10)+"\n")
 	return strings.Replace(dockerfile, packages, strings.Replace(packages, "cache", "tmpfs", 1), 1)
 }
@@ -182,13 +171,11 @@ func withoutCaches(t *testing.T, dockerfile string) string {
 type config struct {
 	Architecture, OS string
 	Config           struct {
-		User, WorkingDir string
-		Env, Entrypoint  []string
-		Cmd              []string
-		Healthcheck      any
-		Volumes          map[string]any
-		ExposedPorts     map[string]any
-		Labels           map[string]string
+		User            string
+		Entrypoint, Cmd []string
+		Healthcheck     any
+		Volumes         map[string]any
+		Labels          map[string]string
 	}
 }
 
@@ -220,16 +207,15 @@ func checkContents(t *testing.T, d docker, service, name, architecture string, m
 	require.NoError(t, err)
 	var images []archived
 	var c config
-	if err := json.Unmarshal(files["manifest.json"], &images); err != nil || len(images) != 1 {
-		t.Fatalf("manifest.json: got %d images, %v", len(images), err)
-	}
+	require.NoError(t, json.Unmarshal(files["manifest.json"], &images))
+	require.Len(t, images, 1)
 	require.NoError(t, json.Unmarshal(files[images[0].Config], &c))
-	if c.Architecture != architecture || c.OS != "linux" {
-		t.Errorf("got %s/%s", c.OS, c.Architecture)
-	}
-	if c.Config.User != "65532:65532" || !slices.Equal(c.Config.Entrypoint, []string{"/usr/bin/" + service}) || len(c.Config.Cmd) > 0 || c.Config.Healthcheck != nil || len(c.Config.Volumes) > 0 {
-		t.Errorf("got %+v", c.Config)
-	}
+	assert.Equal(t, "linux/"+architecture, c.OS+"/"+c.Architecture)
+	assert.Equal(t, "65532:65532", c.Config.User)
+	assert.Equal(t, []string{"/usr/bin/" + service}, c.Config.Entrypoint)
+	assert.Empty(t, c.Config.Cmd)
+	assert.Nil(t, c.Config.Healthcheck)
+	assert.Empty(t, c.Config.Volumes)
 	labels := map[string]string{
 		"org.opencontainers.image.title":    service,
 		"org.opencontainers.image.source":   "https://sources.example/fleet",
@@ -237,19 +223,16 @@ func checkContents(t *testing.T, d docker, service, name, architecture string, m
 		"org.opencontainers.image.version":  "6",
 		"org.opencontainers.image.licenses": "MIT",
 	}
-	if !maps.Equal(c.Config.Labels, labels) {
-		t.Errorf("labels: got %v\nwant %v", c.Config.Labels, labels)
-	}
-	if len(images[0].Layers) != 1 {
-		t.Fatalf("got %d layers, want 1", len(images[0].Layers))
-	}
+	assert.Equal(t, labels, c.Config.Labels)
+	require.Len(t, images[0].Layers, 1)
 	layer := files[images[0].Layers[0]]
 	checkFiles(t, layer, service)
 	programs, err := readArchive(bytes.NewReader(layer))
 	require.NoError(t, err)
 	program, err := elf.NewFile(bytes.NewReader(programs["usr/bin/"+service]))
 	require.NoError(t, err)
-	if libraries, err := program.ImportedLibraries(); program.Machine != machine || len(libraries) > 0 || err != nil {
-		t.Errorf("the program: got %s, libraries %v, %v", program.Machine, libraries, err)
-	}
+	assert.Equal(t, machine, program.Machine)
+	libraries, err := program.ImportedLibraries()
+	require.NoError(t, err)
+	assert.Empty(t, libraries)
 }
