@@ -57,9 +57,8 @@ func startMesh(t *testing.T) *mesh.Mesh {
 	t.Helper()
 	binaries := meshtest.Binaries(t)
 	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput(); err != nil {
-		t.Fatalf("building the stand-in: %v: %s", err, out)
-	}
+	out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput()
+	require.NoError(t, err, "build the stand-in: %s", out)
 	network := nettest.Network(t)
 	options := mesh.Options{Binaries: binaries, Local: local.Options{
 		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },

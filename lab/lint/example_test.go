@@ -57,7 +57,7 @@ func load(t testing.TB, path string) *Manifests {
 	return m
 }
 
-func read(t *testing.T, file string) string {
+func read(t testing.TB, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)

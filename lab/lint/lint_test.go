@@ -114,11 +114,9 @@ func TestKustomization(t *testing.T) {
 	put("library.env", "RESILIENCE=library\n# all\nATTEMPT_TIMEOUT=2s\n")
 	put("kustomization.yaml", "resources: [service.yaml]\nconfigMapGenerator: [{name: library, envs: [library.env], literals: [RETRY_ATTEMPTS=4]}]\n")
 	findings := load(t, dir).Check(Options{})
-	if !slices.ContainsFunc(findings, func(f Finding) bool {
+	assert.True(t, slices.ContainsFunc(findings, func(f Finding) bool {
 		return f.Rule == "21" && strings.Contains(f.Message, "ATTEMPT_TIMEOUT 2s") && filepath.Base(f.File) == "kustomization.yaml" && f.Line == 2
-	}) {
-		t.Errorf("no finding at the generator: %v", findings)
-	}
+	}), "no finding at the generator: %v", findings)
 }
 
 // TestRate: what depends on the rate is found with one.
@@ -258,13 +256,10 @@ func BenchmarkCheck(b *testing.B) {
 // error.
 func FuzzCheck(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.yaml")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no examples to start from: %v", err)
-	}
+	require.NoError(f, err)
+	require.NotEmpty(f, files, "examples to start from")
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(f, err)
-		f.Add(string(text))
+		f.Add(read(f, file))
 	}
 	file := filepath.Join(f.TempDir(), "fuzz.yaml")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -6,15 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // FuzzDecode: whatever is in a file, it is objects with names or one line.
 func FuzzDecode(f *testing.F) {
 	files, err := filepath.Glob("../../k8s/base/*.yaml")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no manifests to start from: %v", err)
-	}
+	require.NoError(f, err)
+	require.NotEmpty(f, files, "manifests to start from")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		require.NoError(f, err)
@@ -30,13 +30,11 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		for _, object := range objects {
-			if object.Name == "" || object.Kind == "" || object.APIVersion == "" || len(object.JSON) == 0 {
-				t.Errorf("an object without its head: %+v", object)
-			}
+			head := []string{object.Name, object.Kind, object.APIVersion, string(object.JSON)}
+			assert.NotContains(t, head, "", "an object without its head: %+v", object)
 			again, err := Decode("fuzz.yaml", object.JSON)
-			if err != nil || len(again) != 1 || again[0].Ref() != object.Ref() {
-				t.Errorf("%s, read again: %v, %v", object.Ref(), again, err)
-			}
+			require.NoError(t, err, object.Ref())
+			assert.Equal(t, object.Ref(), names(&Objects{All: again}), "read again")
 		}
 		// whatever decodes can be checked
 		_ = (&Objects{All: objects}).check()

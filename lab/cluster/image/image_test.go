@@ -8,11 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/wants"
 )
 
 func TestWrite(t *testing.T) {
@@ -24,37 +25,30 @@ func TestWrite(t *testing.T) {
 	}
 	var first, again bytes.Buffer
 	require.NoError(t, errors.Join(Write(&first, images), Write(&again, images)))
-	if !bytes.Equal(first.Bytes(), again.Bytes()) {
-		t.Error("two archives of the same programs differ")
-	}
+	assert.True(t, bytes.Equal(first.Bytes(), again.Bytes()), "two archives of the same programs are equal")
 	files := untar(t, first.Bytes())
 	var manifests []manifest
-	if err := json.Unmarshal(files["manifest.json"], &manifests); err != nil || len(manifests) != 2 {
-		t.Fatalf("%v, %v", manifests, err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(files["manifest.json"]), &manifests))
+	require.Len(t, manifests, 2)
 	for n, m := range manifests {
 		config, layer := files[m.Config], files[m.Layers[0]]
-		if m.RepoTags[0] != images[n].Name || m.Config != hash(config)+".json" || !bytes.Contains(config, []byte(`"sha256:`+hash(layer)+`"`)) {
-			t.Errorf("%+v: %s", m, config)
+		assert.Equal(t, images[n].Name, m.RepoTags[0])
+		assert.Equal(t, hash([]byte(config))+".json", m.Config)
+		for _, want := range []string{`"sha256:` + hash([]byte(layer)) + `"`, `"architecture":"arm64"`, `"User":"65532:65532"`, `"Entrypoint":["/usr/bin/staff-service"`} {
+			assert.Contains(t, config, want)
 		}
-		for _, want := range []string{`"architecture":"arm64"`, `"User":"65532:65532"`, `"Entrypoint":["/usr/bin/staff-service"`} {
-			if !strings.Contains(string(config), want) {
-				t.Errorf("%s: want %s", config, want)
-			}
-		}
-		inside := untar(t, layer)
-		if string(inside["usr/bin/staff-service"]) != "program" || inside["usr/bin/java"] == nil {
-			t.Errorf("files of %s: %v", m.RepoTags[0], inside)
-		}
+		inside := untar(t, []byte(layer))
+		assert.Equal(t, "program", inside["usr/bin/staff-service"])
+		assert.Equal(t, "staff-service", inside["usr/bin/java"], "target of the link")
 	}
-	if err := Write(io.Discard, []Image{{Name: "a:1", Program: program + "x"}}); err == nil || !strings.HasPrefix(err.Error(), "image a:1: open ") {
-		t.Errorf("no program: %v", err)
-	}
+	err := Write(io.Discard, []Image{{Name: "a:1", Program: program + "x"}})
+	wants.Error(t, "no program", err, "image a:1: open …")
 }
 
-func untar(t *testing.T, data []byte) map[string][]byte {
+// untar returns the content of the files of an archive, and the targets of its links.
+func untar(t *testing.T, data []byte) map[string]string {
 	t.Helper()
-	files := map[string][]byte{}
+	files := map[string]string{}
 	for in := tar.NewReader(bytes.NewReader(data)); ; {
 		header, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -63,6 +57,6 @@ func untar(t *testing.T, data []byte) map[string][]byte {
 		require.NoError(t, err)
 		content, err := io.ReadAll(in)
 		require.NoError(t, err)
-		files[header.Name] = append(slices.Clip(content), []byte(header.Linkname)...)
+		files[header.Name] = string(content) + header.Linkname
 	}
 }
