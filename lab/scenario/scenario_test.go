@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	_ "embed"
 	"fmt"
 	"math"
 	"os"
@@ -18,48 +19,9 @@ import (
 )
 
 // good is a valid file that uses every field.
-const good = `
-promises:
-  - promise: one in ten
-    given: {set: ["staff-service:VARIANT=bad"]}
-    checks:
-      - requests:
-          from: workload:webapp
-          to: fleetman-staff-service:8080
-          host: fleetman.localhost
-          method: POST
-          path: /driver/City%20Truck?a=b
-          headers: {x-my-header: canary}
-          bearer: user.jwt
-          eachHeader: {name: x-myval, values: 20}
-          count: 1000
-          rate: 2.5
-          timeout: 5s
-          seed: 7
-        actions:
-          - {after: 5s, workload: staff-service, faults: none}
-          - {after: 6s, workload: staff-service, kill: true}
-        expect:
-          - answers: {status: [200, 5xx], body: a+, header: {x-fallback: "^$"}, slowerThan: 1s, fasterThan: 2s}
-            count: {share: 0.1, confidence: 0.9999}
-          - received: {by: [staff-service], method: GET, path: ^/driver/, identity: ^spiffe}
-            count: {perRequest: 9}
-          - consistent: {capture: "<title>(.*)</title>"}
-            count: all
-          - distinct: {capture: photo}
-            count: {atLeast: 2, atMost: 2}
-          - settles: {good: {status: [200]}, afterAtMost: 10, run: 100, lastsAtLeast: 25s, lastsAtMost: 65s}
-          - recovers: {good: {status: [200]}, within: 11s, run: 10}
-          - returns:
-              replica: {body: risky}
-              away: 1s
-              shares:
-                - {from: 0s, to: 4s, count: {shareAtMost: 0.3, confidence: 0.99}}
-                - {from: 12s, to: 15s, count: {share: 0.5, confidence: 0.99}}
-          - proxies: {of: [webapp], revision: next}
-            count: all
-    control: {without: [rules]}
-`
+//
+//go:embed testdata/good.yaml
+var good string
 
 func TestDecode(t *testing.T) {
 	file, err := Decode("expect.yaml", []byte(good))

@@ -1,6 +1,7 @@
 package check
 
 import (
+	_ "embed"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -17,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -32,65 +32,20 @@ import (
 	"fleetman.example/lab/wants"
 )
 
-const fleetYAML = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: default, labels: {istio-injection: enabled}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: staff-service}
-spec:
-  selector: {matchLabels: {app: staff-service}}
-  template:
-    metadata: {labels: {app: staff-service, sidecar.istio.io/inject: "true"}}
-    spec: {containers: [{name: c, image: fleetman/staff-service:6, env: [{name: VARIANT, value: standard}]}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: fleetman-staff-service}
-spec: {selector: {app: staff-service}, type: NodePort, ports: [{name: http, port: 8080, nodePort: 32000}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: fleetman-staff-service}
-spec: {hosts: [fleetman-staff-service], http: [{name: all, route: [{destination: {host: fleetman-staff-service}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: fleetman-staff-service}
-spec: {host: fleetman-staff-service}
-`
-
-const promiseYAML = `
-promises:
-  - promise: everyone gets an answer
-    given: {set: ["staff-service:A=1"]}
-    checks:
-      - requests: {from: "nodePort:32000", path: /driver/x, count: 3}
-        expect:
-          - answers: {status: [200]}
-            count: all
-    control: {without: [VirtualService fleetman-staff-service]}
-`
+//go:embed testdata/scenarios/one/lesson/expect.yaml
+var promiseYAML string
 
 // calledOnce is an expectation of received calls, which makes a check wait a second for late ones.
 const calledOnce = `          - received: {by: [staff-service]}
             count: all
 `
 
-// scenarios makes a directory like k8s/scenarios, with the scenarios one/lesson and one/plain.
+// scenarios makes a copy of testdata/scenarios in which the scenario one/lesson has other promises.
 func scenarios(t *testing.T, promises string) (root string, found []Scenario) {
 	t.Helper()
 	root = t.TempDir()
-	const other = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n---\n" +
-		"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: fleetman-staff-service}\n"
-	plain, _, _ := strings.Cut(fleetYAML, "apiVersion: networking")
-	kustomization := &fstest.MapFile{Data: []byte("resources: [fleet.yaml]\n")}
-	require.NoError(t, os.CopyFS(root, fstest.MapFS{
-		"one/lesson/fleet.yaml": {Data: []byte(fleetYAML)}, "one/lesson/expect.yaml": {Data: []byte(promises)}, "one/lesson/other.yaml": {Data: []byte(other)},
-		"one/lesson/kustomization.yaml": kustomization, "one/plain/fleet.yaml": {Data: []byte(plain)}, "one/plain/kustomization.yaml": kustomization,
-	}))
+	require.NoError(t, os.CopyFS(root, os.DirFS("testdata/scenarios")))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "one", "lesson", "expect.yaml"), []byte(promises), 0o644))
 	found, err := Find(root, filepath.Join(root, "one"))
 	require.NoError(t, err)
 	return root, found
@@ -383,17 +338,8 @@ func TestControlsOfOtherKinds(t *testing.T) {
 	}
 }
 
-const twoChecksYAML = `
-promises:
-  - promise: the rule decides
-    checks:
-      - requests: {from: "nodePort:32000", path: /a, count: 3}
-        expect: [{answers: {status: [200]}, count: all}]
-      - requests: {from: "nodePort:32000", path: /b, count: 3}
-        GUARD
-        expect: [{answers: {status: [200, 500]}, count: all}]
-    control: {without: [VirtualService fleetman-staff-service]}
-`
+//go:embed testdata/guards.yaml
+var twoChecksYAML string
 
 // The proxies of an expectation are those of its own fleet; an error in reading them is one of the promise.
 func TestProxies(t *testing.T) {
@@ -426,8 +372,8 @@ promises:
 
 // With the control every check must fail, including those after a failed one, except guards.
 func TestGuards(t *testing.T) {
-	for guard, ok := range map[string]bool{"": false, "guard: true": true} {
-		result := runText(t, &fleets{status: only200With("VirtualService fleetman-staff-service")}, strings.Replace(twoChecksYAML, "GUARD", guard, 1))
+	for guard, ok := range map[string]bool{"guard: false": false, "guard: true": true} {
+		result := runText(t, &fleets{status: only200With("VirtualService fleetman-staff-service")}, strings.Replace(twoChecksYAML, "guard: false", guard, 1))
 		assert.Equal(t, ok, result.OK(), "%q: %+v", guard, result)
 		assert.Len(t, result.Control.Checks, 2, "checks with the control")
 		for _, line := range []string{"/b from node port 32000: holds without VirtualService fleetman-staff-service, too", "--seed 7 --run '^one/lesson: the rule decides$'"} {
@@ -440,7 +386,7 @@ func TestGuards(t *testing.T) {
 func TestJobs(t *testing.T) {
 	text := "promises:\n"
 	for i := range 6 { // the last takes longest, and so comes first
-		text += strings.Replace(strings.TrimPrefix(promiseYAML, "\npromises:\n"), "everyone gets an answer", fmt.Sprint("promise ", i), 1)
+		text += strings.Replace(strings.TrimPrefix(promiseYAML, "promises:\n"), "everyone gets an answer", fmt.Sprint("promise ", i), 1)
 		text = strings.Replace(text, "path: /driver/x, count: 3}", fmt.Sprintf("path: /driver/x, count: 3, rate: %d}", 100-10*i), 1)
 	}
 	root, found := scenarios(t, text)
