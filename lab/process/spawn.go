@@ -1,6 +1,7 @@
 package process
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -15,19 +16,9 @@ import (
 // guardianScript reads "+ PID" and "- PID" lines and, when the pipe ends
 // because its writer has exited, for any reason, kills the remaining process
 // groups.
-const guardianScript = `trap '' HUP INT TERM
-groups=
-while read -r op pid; do
-  case $op in
-  +) groups="$groups $pid" ;;
-  -) rest=
-     for g in $groups; do [ "$g" = "$pid" ] || rest="$rest $g"; done
-     groups=$rest ;;
-  esac
-done
-for g in $groups; do kill -KILL "-$g" 2>/dev/null; done
-exit 0
-`
+//
+//go:embed guardian.sh
+var guardianScript string
 
 // IsProgram reports whether there is a file at the path that may be executed.
 func IsProgram(path string) bool {
