@@ -98,23 +98,7 @@ func TestMakeInAnyPath(t *testing.T) {
 // lanes run at the same time, and that an interrupt ends them.
 func TestParts(t *testing.T) {
 	dir := t.TempDir()
-	makefile := `
-a:
-	@echo one
-b:
-	@echo '--- FAIL: TestX (1.00s)'; echo noise; false
-c:
-	@echo last; exit 2
-d:
-	@echo two
-here there:
-	@touch $@; until [ -e here ] && [ -e there ]; do sleep 0.01; done
-dies:
-	@kill -KILL 0 # the whole lane
-long:
-	@sleep 100 & trap 'kill $$!; echo interrupted; exit 3' INT; touch begun; wait
-`
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644))
+	write(t, filepath.Join(dir, "Makefile"), read(t, "testdata/parts.mk"))
 	script, err := filepath.Abs(filepath.Join(root, ".ci", "parts"))
 	require.NoError(t, err)
 	for _, test := range []struct {

@@ -446,27 +446,9 @@ func TestMeshDrain(t *testing.T) {
 func TestMeshEgress(t *testing.T) {
 	t.Parallel()
 	const host = "driver-monitoring.outside.svc.cluster.local"
-	const rules = `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: egress}
-spec: {selector: {istio: egressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [` + host + `]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: egress}
-spec:
-  hosts: [` + host + `]
-  gateways: [mesh, egress]
-  http:
-  - match: [{gateways: [mesh], port: 8080}]
-    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]
-  - match: [{gateways: [egress], port: 80}]
-    route: [{destination: {host: ` + host + `, port: {number: 8080}}}]
-`
 	// the host must be exported to the gateway's namespace, too
 	objects := with(t, manifests(t, scenarios("egress")), "ServiceEntry", "driver-monitoring", `"exportTo":["."]`, `"exportTo":["*"]`)
-	m, _ := startMesh(t, plus(t, objects, rules))
+	m, _ := startMesh(t, plus(t, objects, read(t, "testdata/egress.yaml")))
 	good(t, m)
 	path := "/driver/City%20Truck/31"
 	r := send(t, http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, "", "Host", host+":8080")

@@ -21,15 +21,7 @@ func TestMakePackages(t *testing.T) {
 		skip.Without(t, "Node")
 	}
 	const (
-		ui  = "services/webapp/ui"
-		npm = `#!/bin/sh
-echo "npm $1" >>"$CALLS"
-[ "$1" = ci ] || exit 1
-rm -rf node_modules
-[ -n "$NPM_WORKS" ] || exit 1
-mkdir node_modules
-cp package-lock.json node_modules/.package-lock.json
-`
+		ui   = "services/webapp/ui"
 		lock = `{"packages": {"": {"name": "ui"}, "node_modules/a": {"integrity": "1"}, "node_modules/b": {"integrity": "2", "optional": true}}}`
 		same = `{"packages": {"node_modules/a": {"integrity": "1"}}}`
 	)
@@ -55,7 +47,7 @@ cp package-lock.json node_modules/.package-lock.json
 				require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
 			}
 			put("Makefile", read(t, filepath.Join(root, "Makefile")))
-			put("bin/npm", npm)
+			put("bin/npm", read(t, "testdata/npm.sh"))
 			put("calls", "")
 			for _, name := range []string{".npmrc", "package.json"} {
 				put(filepath.Join(ui, name), "{}")

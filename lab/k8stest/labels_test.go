@@ -3,7 +3,6 @@ package k8stest
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -69,32 +68,10 @@ func labelsOf(object manifest.Object) map[string]string {
 }
 
 func TestPartOfFinds(t *testing.T) {
-	const text = `
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: plaintext}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: default, labels: {app.kubernetes.io/part-of: fleetman}}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: fine, labels: {app.kubernetes.io/part-of: fleetman}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: webapp, labels: {app.kubernetes.io/part-of: fleetman}}
-spec:
-  selector: {matchLabels: {app: webapp}}
-  template: {metadata: {labels: {app: webapp}}, spec: {containers: [{name: webapp, image: fleetman/webapp:6}]}}
-`
-	file := filepath.Join(t.TempDir(), "objects.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 	want := []string{
 		`PeerAuthentication plaintext: label app.kubernetes.io/part-of is "", want "fleetman"`,
 		`Namespace default: label app.kubernetes.io/part-of is "fleetman", want ""`,
 		`Deployment webapp: its pods have no label app.kubernetes.io/part-of`,
 	}
-	assert.Equal(t, want, unlabelled(load(t, file)))
+	assert.Equal(t, want, unlabelled(load(t, "testdata/unlabelled.yaml")))
 }

@@ -369,18 +369,7 @@ func TestReplicasOfAmbiguousProgram(t *testing.T) {
 
 // TestLeftOut checks the kinds that have an effect with a mesh alone.
 func TestLeftOut(t *testing.T) {
-	decoded, err := manifest.Decode("a.yaml", []byte(`{apiVersion: v1, kind: Service, metadata: {name: out}, spec: {type: ExternalName, externalName: a.example.com}}
----
-{apiVersion: v1, kind: Service, metadata: {name: bare}, spec: {ports: [{port: 80}]}}
----
-{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: rule}, spec: {host: out}}
----
-{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}
----
-{apiVersion: v1, kind: ConfigMap, metadata: {name: fleetman-mesh, namespace: istio-system}}
-`))
-	require.NoError(t, err)
-	objects := &manifest.Objects{All: decoded}
+	objects := load(t, "testdata/leftout.yaml")
 	assert.Nil(t, LeftOut(objects, true), "with a mesh")
 	assert.Equal(t, []string{"not applied here: ConfigMap istio-system/fleetman-mesh; DestinationRule rule; Service out, bare"}, LeftOut(objects, false), "without a mesh")
 }

@@ -35,26 +35,16 @@ func decode(t *testing.T, text string) *manifest.Objects {
 	return &manifest.Objects{All: objects}
 }
 
+// read returns a file of testdata.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	require.NoError(t, err)
+	return string(text)
+}
+
 func TestDifferences(t *testing.T) {
-	const before = `
-apiVersion: v1
-kind: Service
-metadata: {name: a}
-spec: {ports: [{port: 80}]}
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: a}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: old}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: fleetman-mesh, namespace: istio-system}
-data: {mesh: "{}"}
-`
+	before := read(t, "differences.yaml")
 	after := strings.NewReplacer("port: 80", "port: 81", "name: old", "name: new", `"{}"`, `""`).Replace(before)
 	after = strings.Replace(after, "kind: Gateway\nmetadata: {name: a}", "kind: Gateway\nmetadata: {name: a}\nspec: {}", 1)
 	got := differences(decode(t, before), decode(t, after))
@@ -201,23 +191,7 @@ func TestApplyAwaitsProxies(t *testing.T) {
 	found := meshtest.Binaries(t)
 	found.Pilot.Path = script(t, "pilot-discovery", `PILOT_DEBOUNCE_AFTER=1s exec '`+found.Pilot.Path+`' "$@"`)
 	bin := filepath.Dir(script(t, "position-simulator", "exec sleep 1000"))
-	const before = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: default, labels: {istio-injection: enabled}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: a}
-spec: {selector: {app: a}, ports: [{name: http, port: 8080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: a}
-spec:
-  selector: {matchLabels: {app: a}}
-  template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: fleetman/position-simulator, ports: [{containerPort: 8080}], env: [{name: A, value: before}]}]}}
-`
+	before := read(t, "pod.yaml")
 	const rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec: {host: a, subsets: [{name: all}]}\n"
 	network := nettest.Network(t)
 	m, err := Start(t.Context(), decode(t, before), Options{

@@ -14,22 +14,9 @@ import (
 // TestEjections checks until when a host is ejected, by the DestinationRule in force, and which ejections are
 // over.
 func TestEjections(t *testing.T) {
-	objects, err := manifest.Decode("rules.yaml", []byte(`
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: short}
-spec:
-  host: fleetman-staff-service
-  trafficPolicy: {outlierDetection: {baseEjectionTime: 10s}}
-  subsets: [{name: safe, trafficPolicy: {outlierDetection: {baseEjectionTime: 1m}}}, {name: risky}]
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: wild}
-spec: {host: "*.example.com", trafficPolicy: {outlierDetection: {baseEjectionTime: 400s}}}
-`))
+	objects, err := manifest.Load("testdata/ejections.yaml")
 	require.NoError(t, err)
-	m := &Mesh{manifests: &manifest.Objects{All: objects}}
+	m := &Mesh{manifests: objects}
 	const staff = "|fleetman-staff-service.default.svc.cluster.local"
 	began := time.Unix(1000, 0)
 	for _, test := range []struct {

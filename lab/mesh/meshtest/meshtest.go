@@ -2,6 +2,7 @@
 package meshtest
 
 import (
+	_ "embed"
 	"os"
 	"path/filepath"
 	"testing"
@@ -59,17 +60,6 @@ func source(t testing.TB) binaries.Source {
 }
 
 // RejectedFilter is an EnvoyFilter that a stock Envoy rejects: only Istio's build of Envoy has its filter.
-const RejectedFilter = `
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: {name: stats}
-spec:
-  configPatches:
-  - applyTo: HTTP_FILTER
-    match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}
-    patch:
-      operation: INSERT_FIRST
-      value:
-        name: istio.stats
-        typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/stats.PluginConfig, value: {}}
-`
+//
+//go:embed rejected.yaml
+var RejectedFilter string
