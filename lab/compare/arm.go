@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,8 +29,8 @@ func builtIn(root string) string { return filepath.Join(root, ".cache", "bin") }
 // a sweep, are read once.
 type reader struct {
 	Options
-	faults []experiment.Fault                           // of the sweep's points
-	read   map[string]func() (*manifest.Objects, error) // by the paths
+	faults []experiment.Fault           // of the sweep's points
+	read   map[string]*manifest.Objects // by the paths
 	noted  *experiment.Problems
 }
 
@@ -39,13 +38,13 @@ type reader struct {
 func (r reader) load(paths []string) (*manifest.Objects, error) {
 	key := strings.Join(paths, "\n")
 	if r.read[key] == nil {
-		r.read[key] = sync.OnceValues(func() (*manifest.Objects, error) { return r.readFiles(paths) })
+		objects, err := r.readFiles(paths)
+		if err != nil {
+			return nil, err
+		}
+		r.read[key] = objects
 	}
-	objects, err := r.read[key]()
-	if err != nil {
-		return nil, err
-	}
-	own := *objects
+	own := *r.read[key]
 	own.All = slices.Clone(own.All)
 	return &own, nil
 }
@@ -77,16 +76,13 @@ func (r reader) objects(arm experiment.Arm) (*manifest.Objects, experiment.Probl
 			problems = append(problems, e.Problem(field+".patches", "%v", err))
 		}
 	}
-	named := names{Options: r.Options, faults: r.faults, arm: arm, known: namesIn(objects, arm), problems: problems}
+	named := names{reader: r, arm: arm, known: namesIn(objects, arm), problems: problems}
 	named.ofArm()
 	hasGateway := slices.ContainsFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "Gateway" })
-	if named.target() == experiment.TargetIngress && !(hasGateway && arm.HasMesh(objects.NeedsMesh)) {
+	if r.target(arm) == experiment.TargetIngress && !(hasGateway && arm.HasMesh(objects.NeedsMesh)) {
 		named.problems = append(named.problems, r.noIngress(arm))
 	}
 	named.ofFaults()
-	for _, note := range named.notes {
-		r.note(note)
-	}
 	return objects, named.problems
 }
 
@@ -101,11 +97,10 @@ func (r reader) note(p experiment.Problem) {
 // names checks the names of services in an experiment by the manifests of one of
 // its arms.
 type names struct {
-	Options
-	faults          []experiment.Fault // of the sweep's points
-	arm             experiment.Arm
-	known           knownNames
-	problems, notes experiment.Problems
+	reader
+	arm      experiment.Arm
+	known    knownNames
+	problems experiment.Problems
 }
 
 // must adds a mistake unless name is a service of the arm.
@@ -137,16 +132,13 @@ func (n *names) ofArm() {
 	for _, service := range slices.Sorted(maps.Keys(n.arm.Replicas)) {
 		n.must(n.Experiment.Field(n.arm.Of, "replicas."+service), service)
 	}
-	if target := n.target(); !slices.Contains(ownTargets, target) {
+	if target := n.target(n.arm); !slices.Contains(ownTargets, target) {
 		n.must(n.targetField(n.arm), target)
 	}
 	if n.Experiment.Load.From != "" {
 		n.must("load.from", n.Experiment.Load.From)
 	}
 }
-
-// target is where the load goes.
-func (n *names) target() string { return cmp.Or(n.arm.Target, n.Experiment.Load.Target) }
 
 // variable checks a variable of a service: that the programs read it that are the fleet's own. One that others may
 // read is noted, unless their manifests set it.
@@ -178,7 +170,7 @@ func (n *names) variable(service, name string) {
 		n.add(path, "%v", err)
 	}
 	if note != "" {
-		n.notes = append(n.notes, n.Experiment.Problem(path, "%s", note))
+		n.note(n.Experiment.Problem(path, "%s", note))
 	}
 }
 

@@ -67,7 +67,12 @@ func (r *running) tracker() (url string, found bool) {
 	if err != nil {
 		return "", false
 	}
-	return "http://" + net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port)), true
+	return "http://" + programAddress(pods[0]), true
+}
+
+// programAddress returns where the program of a pod listens.
+func programAddress(pod local.Pod) string {
+	return net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
 }
 
 // positions reads from the tracker when it received each report.

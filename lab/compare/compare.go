@@ -321,7 +321,7 @@ func (o Options) prepare(plans []plan) error {
 	arms, all := o.Experiment.Expand() // in the order of the file
 	problems := o.wrongRules(all)
 	found := map[string]loaded{}
-	manifests := reader{o, all, map[string]func() (*manifest.Objects, error){}, new(experiment.Problems)}
+	manifests := reader{o, all, map[string]*manifest.Objects{}, new(experiment.Problems)}
 	for _, arm := range arms {
 		objects, wrong := manifests.objects(arm)
 		if problems = addOnce(problems, wrong); objects != nil {

@@ -187,13 +187,6 @@ func (f *localFleet) pid(name string) int {
 	return 0
 }
 
-// target is where the load goes.
-type target struct {
-	host  string // of the requests, with its port
-	entry string // the Deployment that they reach first
-	dial  loader.Dial
-}
-
 // localLoad is a load that this process sends.
 type localLoad struct {
 	plan loader.Plan
@@ -207,45 +200,39 @@ func (l localLoad) run(ctx context.Context) ([]loader.Request, error) {
 	return l.plan.Run(ctx, l.dial), nil
 }
 
-func (f *localFleet) prepare(_ context.Context, r *running, vehicles []string) (sending, string, error) {
-	to, err := f.target(r)
-	if err != nil {
-		return nil, "", err
-	}
-	plan := r.load(vehicles)
-	plan.Host = to.host
-	return localLoad{plan, to.dial}, to.entry, nil
+func (f *localFleet) prepare(_ context.Context, r *running, vehicles []string) (_ sending, entry string, err error) {
+	l := localLoad{plan: r.load(vehicles)}
+	entry, err = f.target(r, &l)
+	return l, entry, err
 }
 
-// target finds where the load goes. A Service is reached as kube-proxy leads
-// there: each connection goes to one of its ready pods.
-func (f *localFleet) target(r *running) (target, error) {
+// target finds where the load goes, and returns the Deployment that it reaches first. A Service is reached as kube-proxy
+// leads there: each connection goes to one of its ready pods.
+func (f *localFleet) target(r *running, l *localLoad) (entry string, err error) {
 	if r.targetName() == experiment.TargetIngress {
-		return f.ingress(r.plan)
+		l.plan.Host, err = f.ingress(r.plan)
+		l.dial = new(net.Dialer).DialContext
+		return gatewayName, err
 	}
 	pods, err := r.targets()
 	if err != nil {
-		return target{}, err
+		return "", err
 	}
-	to := target{entry: pods[0].Deployment, host: net.JoinHostPort(pods[0].Address, strconv.Itoa(pods[0].Port))}
 	if r.e.Load.From != "" {
-		return f.from(r, to, pods[0])
+		return pods[0].Deployment, f.from(r, l, pods[0])
 	}
-	to.dial = r.dialOne(func(string) (found []string, err error) {
+	l.plan.Host = programAddress(pods[0])
+	l.dial = r.dialOne(func(string) (found []string, err error) {
 		pods, err := r.targets()
-		for _, ready := range []bool{true, false} {
-			for _, pod := range pods {
-				if pod.Ready == ready {
-					found = append(found, net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port)))
-				}
-			}
-			if len(found) > 0 {
-				break
-			}
+		if ready := slices.DeleteFunc(slices.Clone(pods), func(p local.Pod) bool { return !p.Ready }); len(ready) > 0 {
+			pods = ready
+		}
+		for _, pod := range pods {
+			found = append(found, programAddress(pod))
 		}
 		return found, err
 	})
-	return to, nil
+	return pods[0].Deployment, nil
 }
 
 // dialOne returns a function that connects to one of the addresses that it finds
@@ -265,32 +252,32 @@ func (p plan) dialOne(find func(address string) ([]string, error)) loader.Dial {
 	}
 }
 
-// ingress is the mesh's ingress gateway.
-func (f *localFleet) ingress(p plan) (target, error) {
+// ingress returns the address of the mesh's ingress gateway.
+func (f *localFleet) ingress(p plan) (host string, err error) {
 	for _, port := range f.NodePorts() {
 		if port.Service == gatewayName && port.Name == "http" {
-			return target{host: port.Address.String(), entry: port.Service, dial: new(net.Dialer).DialContext}, nil
+			return port.Address.String(), nil
 		}
 	}
-	return target{}, p.o.noIngress(p.arm)
+	return "", p.o.noIngress(p.arm)
 }
 
 // from reaches a Service as a pod of another one would: by the names that this
 // pod has, which lead to its proxy if it has one.
-func (f *localFleet) from(r *running, to target, pod local.Pod) (target, error) {
+func (f *localFleet) from(r *running, l *localLoad, pod local.Pod) error {
 	caller, err := r.caller()
 	if err != nil {
-		return target{}, err
+		return err
 	}
 	if len(pod.Services) == 0 {
-		return target{}, fmt.Errorf("load: target: %s: must be a Service", r.targetName())
+		return fmt.Errorf("load: target: %s: must be a Service", r.targetName())
 	}
 	names := f.HostsFile()
 	if f.mesh != nil {
 		names, _ = f.mesh.HostsFile(caller.Name)
 	}
-	to.host = net.JoinHostPort(pod.Services[0], strconv.Itoa(pod.DeclaredPort))
-	to.dial = r.dialOne(func(address string) ([]string, error) {
+	l.plan.Host = net.JoinHostPort(pod.Services[0], strconv.Itoa(pod.DeclaredPort))
+	l.dial = r.dialOne(func(address string) ([]string, error) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
@@ -301,12 +288,11 @@ func (f *localFleet) from(r *running, to target, pod local.Pod) (target, error) 
 		}
 		return found, err
 	})
-	return to, nil
+	return nil
 }
 
-func (m *machine) start(ctx context.Context, p plan) (fleet, error) {
+func (m *machine) start(ctx context.Context, p plan) (_ fleet, err error) {
 	f := &localFleet{pids: map[string][]int{}}
-	var err error
 	if p.mesh {
 		err = f.startMesh(ctx, p, m)
 	} else {

@@ -146,8 +146,12 @@ func (r *running) findHops() {
 	r.seen.Hops = record.FindHops(r.seen.Samples, r.seen.HealthyUntil(), load)
 }
 
-// targetName is where the arm's load goes.
-func (p plan) targetName() string { return cmp.Or(p.arm.Target, p.e.Load.Target) }
+// target is where an arm's load goes.
+func (o Options) target(arm experiment.Arm) string {
+	return cmp.Or(arm.Target, o.Experiment.Load.Target)
+}
+
+func (p plan) targetName() string { return p.o.target(p.arm) }
 
 // noIngress is the mistake of an arm whose load goes to the ingress gateway, and that has none.
 func (o Options) noIngress(arm experiment.Arm) experiment.Problem {
