@@ -2,7 +2,6 @@ package compare
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,14 +19,12 @@ import (
 
 // TestMistakes: what only the manifests, or the place of the fleets, show is one line each, before anything starts.
 func TestMistakes(t *testing.T) {
-	file, err := os.ReadFile("testdata/mistakes.yaml")
-	require.NoError(t, err)
 	var tests []struct {
 		Name, Text, Want string
 		StandIns, Notes  []string
 		Parallel         bool // on a cluster
 	}
-	require.NoError(t, yaml.Unmarshal(file, &tests))
+	require.NoError(t, yaml.Unmarshal([]byte(testdata(t, "mistakes.yaml")), &tests))
 	require.NotEmpty(t, tests)
 	for _, test := range tests {
 		e := decode(t, test.Text, test.StandIns...)

@@ -14,18 +14,6 @@ import (
 	"fleetman.example/lab/trial"
 )
 
-const below = `# Is the library ever worse than nothing, with every replica of %[1]s bad?
-arms:
-  - {name: none, manifests: repo:k8s/base}
-  - {name: library, from: none, env: {all: {RESILIENCE: library}}}
-fleet: {replicas: {staff-service: 2}}
-faults:
-  - {name: all-bad, inject: [{service: %[1]s, replicas: all, rules: "delay=0s..5s;status=502,rate=0.5"}]}
-load: {target: page, rate: 20}
-phases: {healthy: 2s, fault: 13s, after: 200ms}
-seeds: [1]
-`
-
 // TestLibraryIsNotBelowNone: what one switch turns on is never worse than off.
 // With every replica of one service bad, the load reads positions and drivers at
 // the page. RESILIENCE=library on all callers (webapp, api-gateway,
@@ -39,7 +27,7 @@ func TestLibraryIsNotBelowNone(t *testing.T) {
 			t.Parallel() // four fleets with little load
 			trial.Run(t, func(t *trial.T) {
 				o := options(t)
-				o.Experiment, o.Bin = decode(t, fmt.Sprintf(below, service)), services(t)
+				o.Experiment, o.Bin = decode(t, strings.ReplaceAll(testdata(t, "below-none.yaml"), "SERVICE", service)), services(t)
 				run(t, o)
 				var runs [2]*record.Run // none, library
 				for _, r := range records(t, o.Out).Runs {

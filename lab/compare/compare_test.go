@@ -51,6 +51,14 @@ func decode(t testing.TB, text string, standIns ...string) *experiment.Experimen
 	return e
 }
 
+// testdata returns the text of a file of testdata.
+func testdata(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	require.NoError(t, err)
+	return string(text)
+}
+
 func write(t testing.TB, dir, name, text string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
@@ -227,19 +235,7 @@ repeats: 2
 func TestSeventhService(t *testing.T) {
 	t.Parallel()
 	trial.Run(t, func(t *trial.T) {
-		o := standIns(t, `# Who sees a bad seventh service?
-fleet: {manifests: fleet.yaml, replicas: {seventh: 2}}
-arms: [{name: plain}]
-faults:
-  - {name: bad, inject: [{service: seventh, rules: status=502}]}
-  - {name: hang, inject: [{service: middle, rules: connect=hang}]}
-  - {name: gone, inject: [{service: seventh, replicas: all, action: kill}, {service: middle, action: stop 200ms}]}
-load: {target: front, rate: 50, timeout: 1s, streams: [{path: /things/1}]}
-phases: {healthy: 1s, fault: 2s, after: 500ms}
-seeds: [1]
-goals:
-  - {figure: good, arm: plain, fault: bad, atLeast: 99%}
-`, "front", "middle", "seventh")
+		o := standIns(t, testdata(t, "seventh-service.yaml"), "front", "middle", "seventh")
 		run(t, o)
 		comparison := records(t, o.Out)
 		bad, hang, gone := comparison.Runs[0], comparison.Runs[1], comparison.Runs[2]
@@ -414,15 +410,8 @@ func comparesMesh(t *trial.T) {
 // its proxy, are the first hop: its proxy and its target count as many.
 func TestMeshNotes(t *testing.T) {
 	t.Parallel()
-	o := withMesh(t, standIns(t, `# q?
-arms: [{name: mine, mesh: true, manifests: [fleet.yaml, rule.yaml]}]
-load: {target: seventh, from: front, rate: 20, streams: [{path: /}]}
-phases: {healthy: 100ms, fault: 200ms, after: 100ms}
-repeats: 2
-seeds: [1]
-`, "front", "seventh"))
-	const rule = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: enabled}}\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: front, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}}\n"
-	write(t, filepath.Dir(o.Experiment.Source), "rule.yaml", rule)
+	o := withMesh(t, standIns(t, testdata(t, "mesh-notes.yaml"), "front", "seventh"))
+	write(t, filepath.Dir(o.Experiment.Source), "rule.yaml", testdata(t, "idle-rule.yaml"))
 	var lines []string
 	o.Progress = func(line string) { lines = append(lines, line) }
 	run(t, o)
@@ -442,13 +431,7 @@ seeds: [1]
 // TestRefusedByIstio: all arms are validated before the first run.
 func TestRefusedByIstio(t *testing.T) {
 	t.Parallel()
-	o := withMesh(t, standIns(t, `# q?
-arms:
-  - {name: good, mesh: true, manifests: [fleet.yaml, rule.yaml]}
-  - {name: bad, from: good, patches: [{kind: DestinationRule, metadata: {name: rule}, spec: {outliers: {}}}]}
-load: {target: front, streams: [{path: /}]}
-seeds: [1]
-`, "front"))
+	o := withMesh(t, standIns(t, testdata(t, "refused-by-istio.yaml"), "front"))
 	const rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: rule}\nspec: {host: fleetman-front}\n"
 	write(t, filepath.Dir(o.Experiment.Source), "rule.yaml", rule)
 	err := comparison(t, o).Run(t.Context())
@@ -462,22 +445,7 @@ seeds: [1]
 func TestRefusedByPrograms(t *testing.T) {
 	t.Parallel()
 	o := options(t)
-	o.Bin, o.Experiment = services(t), decode(t, `# q?
-arms:
-  - name: typo
-    manifests: ../../k8s/base
-    env:
-      all: {RETRY_ATTEMPTS: x}
-      staff-service:
-        RESILIENCE: lib
-  - name: good
-    manifests: ../../k8s/base
-  - name: swept
-    manifests: ../../k8s/base
-    env: {webapp: {DRAIN_TIMEOUT: "${drain}"}}
-sweep: [{name: drain, values: [2m, 4, 5]}]
-seeds: [1]
-`)
+	o.Bin, o.Experiment = services(t), decode(t, testdata(t, "refused-by-programs.yaml"))
 	o.Experiment.Source = "x.yaml"
 	err := comparison(t, o).Run(t.Context())
 	assert.ErrorAs(t, err, new(experiment.Problems))

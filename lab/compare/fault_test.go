@@ -61,19 +61,7 @@ func TestRulesBefore(t *testing.T) {
 // whatever is done to it beside them, and after the repair those that it had before.
 func TestInjectedTogether(t *testing.T) {
 	t.Parallel()
-	o := standIns(t, `# q?
-arms: [{name: a, manifests: fleet.yaml, replicas: {front: 2}, env: {front: {FAULTS: capacity=60}}}]
-faults:
-  - name: both
-    inject:
-      - {service: front, action: stop 100ms}
-      - {service: front, replicas: all, rules: status=502}
-      - {service: fleetman-front, replicas: [front-1], rules: delay=1ms}
-      - {service: front, replicas: [front-1], action: kill}
-load: {target: front, rate: 20, streams: [{path: /}]}
-phases: {healthy: 200ms, fault: 6s, after: 500ms} # the killed pod is back within the fault on a busy machine, too
-seeds: [1]
-`, "front")
+	o := standIns(t, testdata(t, "injected-together.yaml"), "front")
 	run(t, o)
 	seen := records(t, o.Out).Runs[0]
 	assert.ElementsMatch(t, []string{"front-0", "front-1"}, seen.Pods, "pods")
