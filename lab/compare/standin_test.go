@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +43,7 @@ const standInDir = "stand-ins"
 // to UPSTREAM_URL, or answers them itself.
 func standIn() {
 	s := &service{counts: map[string]int{}, rules: os.Getenv("FAULTS")}
-	dialer := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, _ := net.SplitHostPort(address)
 		found, err := local.LookUp(os.Getenv("HOSTS_FILE"), host)
 		if err != nil {
@@ -49,7 +51,8 @@ func standIn() {
 		}
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(found[rand.IntN(len(found))], port))
 	}, DisableKeepAlives: true}
-	s.client = http.Client{Transport: dialer}
+	s.upstream, _ = url.Parse(os.Getenv("UPSTREAM_URL"))
+	s.proxy = httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(s.upstream) }}
 	admin := http.NewServeMux()
 	admin.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	admin.HandleFunc("GET /metrics", s.metrics)
@@ -60,10 +63,11 @@ func standIn() {
 }
 
 type service struct {
-	client http.Client
-	mu     sync.Mutex
-	rules  string
-	counts map[string]int
+	upstream *url.URL
+	proxy    httputil.ReverseProxy
+	mu       sync.Mutex
+	rules    string
+	counts   map[string]int
 }
 
 func (s *service) count(metric string) {
@@ -82,22 +86,12 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
-	upstream := os.Getenv("UPSTREAM_URL")
-	if upstream == "" {
+	if s.upstream.Host == "" {
 		fmt.Fprint(w, "a thing")
 		return
 	}
-	host, _, _ := strings.Cut(strings.TrimPrefix(upstream, "http://fleetman-"), ":")
-	defer s.count(`http_client_request_duration_seconds_count{http_request_method="` + r.Method + `",server_address="` + host + `"}`)
-	request, _ := http.NewRequestWithContext(r.Context(), r.Method, upstream+r.URL.Path, nil)
-	answer, err := s.client.Do(request)
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer answer.Body.Close()
-	w.WriteHeader(answer.StatusCode)
-	_, _ = io.Copy(w, answer.Body)
+	defer s.count(`http_client_request_duration_seconds_count{http_request_method="` + r.Method + `",server_address="` + bareName(s.upstream.Hostname()) + `"}`)
+	s.proxy.ServeHTTP(w, r)
 }
 
 func (s *service) metrics(w http.ResponseWriter, _ *http.Request) {
