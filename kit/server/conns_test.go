@@ -1,12 +1,10 @@
 package server_test
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"strings"
 	"syscall"
@@ -15,58 +13,38 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-// dial opens a connection and sends text on it.
-func dial(t *testing.T, s *servertest.Service, text string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
-	return conn
-}
+const getRoot = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 func TestConnectionsAreBounded(t *testing.T) {
 	s := servertest.Start(t, servertest.Routes(echo), map[string]string{"MAX_CONNECTIONS": "4"})
-	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-	answer := func(conn net.Conn) servertest.Answer {
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			return servertest.Answer{Request: err.Error()}
-		}
-		body, _ := io.ReadAll(resp.Body)
-		if resp.Close {
-			resp.Header.Set("Connection", "close") // which ReadResponse takes off
-		}
-		return servertest.Answer{Request: request, Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
-	}
 	var kept []net.Conn
 	for range 4 {
-		conn := dial(t, s, request)
-		answer(conn).Is(t, 200, "root")
+		conn := servertest.Dial(t, s.URL, getRoot)
+		servertest.ReadAnswer(t, conn, getRoot).Is(t, 200, "root")
 		kept = append(kept, conn)
 	}
-	above := untimed(answer(dial(t, s, request)))
+	conn := servertest.Dial(t, s.URL, getRoot)
+	above := untimed(servertest.ReadAnswer(t, conn, getRoot))
 	above.Is(t, 503, shape(503, "connections: 5: must be at most 4 (MAX_CONNECTIONS)", "/"))
-	if h := above.Header; h.Get("Retry-After") != "1" || h.Get("Connection") != "close" {
-		t.Errorf("above the bound: got %v", h)
+	if retry := above.Header.Get("Retry-After"); retry != "1" {
+		t.Errorf("above the bound: Retry-After %q", retry)
 	}
-	servertest.Eventually(t, "the connection above the bound is closed, and there is room again", func() bool {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection above the bound: got %v, want its end", err)
+	}
+	servertest.Eventually(t, "there is room again", func() bool {
 		kept[0].Close()
-		conn := dial(t, s, request)
-		defer conn.Close()
-		return answer(conn).Status == 200
+		a, err := servertest.Try(request(t, s.URL+"/"))
+		return err == nil && a.Status == 200
 	})
 }
 
 // Above 1.25 times the limit, a connection is closed without reading from it.
 func TestConnectionsFarAboveTheBoundAreClosed(t *testing.T) {
 	s := servertest.Start(t, servertest.Routes(echo), map[string]string{"MAX_CONNECTIONS": "1"})
-	raw(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", false).Is(t, 200, "root") // and is held
-	conn := dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")                  // which would be answered
+	first := servertest.Dial(t, s.URL, getRoot) // and is held
+	servertest.ReadAnswer(t, first, getRoot).Is(t, 200, "root")
+	conn := servertest.Dial(t, s.URL, getRoot) // which would be answered
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
@@ -92,7 +70,7 @@ func TestConnectionsCostLittle(t *testing.T) {
 			before := inUse()
 			var conns []net.Conn
 			for range callers {
-				conns = append(conns, dial(t, s, tc.text))
+				conns = append(conns, servertest.Dial(t, s.URL, tc.text))
 			}
 			// When this last request is answered, those of the other connections have been read.
 			s.Call(t, "GET", "/", "").Has(t, 200, "")

@@ -116,7 +116,7 @@ func TestOddRequestLines(t *testing.T) {
 		"GET vehicles HTTP/1.1":                   400,
 		"GET /vehicles/\xff HTTP/1.1":             200,
 	} {
-		raw(t, s, line+"\r\nHost: x\r\nConnection: close\r\n\r\n", false).Has(t, want, "")
+		servertest.Raw(t, s.URL, line+"\r\nHost: x\r\nConnection: close\r\n\r\n").Has(t, want, "")
 	}
 	s.Call(t, "GET", "/", "").Is(t, 200, "root")
 	if log := s.Log(); strings.Contains(log, "panic") {
@@ -137,39 +137,13 @@ func TestNoRequest(t *testing.T) {
 		{"no host", "GET /vehicles/ HTTP/1.1\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
 		{"large headers", "GET /vehicles/ HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 17<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
 	} {
-		a := raw(t, s, tc.text, false)
+		a := servertest.Raw(t, s.URL, tc.text)
 		a.Is(t, tc.status, tc.answer)
 		if kind := a.Header.Get("Content-Type"); kind != "text/plain; charset=utf-8" {
 			t.Errorf("%s: got %s", tc.name, kind)
 		}
 	}
 	s.Call(t, "GET", "/", "").Is(t, 200, "root")
-}
-
-// raw sends text unchanged, closes its side of the connection if end is true, and reads the answer.
-func raw(t *testing.T, s *servertest.Service, text string, end bool) servertest.Answer {
-	t.Helper()
-	conn := dial(t, s, text)
-	if end {
-		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return readAnswer(t, bufio.NewReader(conn), text)
-}
-
-// readAnswer reads the answer to a request.
-func readAnswer(t *testing.T, conn *bufio.Reader, request string) servertest.Answer {
-	t.Helper()
-	resp, err := http.ReadResponse(conn, nil)
-	if err != nil {
-		t.Fatalf("%q: %v", request, err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Errorf("%q: %v", request, err)
-	}
-	return servertest.Answer{Request: request, Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
 }
 
 func TestJSONBody(t *testing.T) {
@@ -254,7 +228,11 @@ func TestIncompleteBody(t *testing.T) {
 		{head + "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n", "body: unexpected EOF"},
 		{head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "body: invalid byte in chunk length"},
 	} {
-		untimed(raw(t, s, tc.text, true)).Is(t, 400, shape(400, tc.message, "/vehicles/"))
+		conn := servertest.Dial(t, s.URL, tc.text)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		untimed(servertest.ReadAnswer(t, conn, tc.text)).Is(t, 400, shape(400, tc.message, "/vehicles/"))
 	}
 }
 
@@ -292,7 +270,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 				began := time.Now()
 				request := "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + length + "\r\n\r\n{"
 				go func() { _, _ = io.WriteString(conn, request) }()
-				untimed(readAnswer(t, reader, request)).Is(t, tc.status, tc.body)
+				untimed(servertest.ReadAnswer(t, reader, request)).Is(t, tc.status, tc.body)
 				if took := time.Since(began); took > tc.within {
 					t.Errorf("answered after %s", took)
 				}
@@ -321,7 +299,7 @@ func TestSlowHandlerAfterQuickBody(t *testing.T) {
 		const request = "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 		for range 2 {
 			go func() { _, _ = io.WriteString(conn, request) }()
-			readAnswer(t, reader, request).Is(t, 200, "{} <nil>")
+			servertest.ReadAnswer(t, reader, request).Is(t, 200, "{} <nil>")
 		}
 	})
 }

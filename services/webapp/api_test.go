@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -71,28 +69,11 @@ func nobody(t *testing.T) http.HandlerFunc {
 	}
 }
 
-// raw sends a request without normalizing its path and headers.
+// raw sends a request unchanged: the lines of its head, a blank line and its body.
 func raw(t *testing.T, base, request string) servertest.Answer {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	head, body, _ := strings.Cut(request, "\n\n")
-	fmt.Fprintf(conn, "%s\r\n\r\n%s", strings.ReplaceAll(head, "\n", "\r\n"), body)
-	method, _, _ := strings.Cut(request, " ")
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
-	if err != nil {
-		t.Fatalf("%s: %v", head, err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%s: %v", head, err)
-	}
-	return servertest.Answer{Request: head, Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
+	return servertest.Raw(t, base, strings.ReplaceAll(head, "\n", "\r\n")+"\r\n\r\n"+body)
 }
 
 func get(t *testing.T, base, path string, headers ...string) servertest.Answer {

@@ -1,0 +1,49 @@
+package servertest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Raw sends a request to the server at url byte for byte, and returns its answer.
+func Raw(t testing.TB, url, request string) Answer {
+	t.Helper()
+	conn := Dial(t, url, request)
+	defer conn.Close()
+	return ReadAnswer(t, conn, request)
+}
+
+// Dial opens a connection to the server at url, until the end of the test, and sends text on it.
+func Dial(t testing.TB, url, text string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience)) // never fails on a TCP connection
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// ReadAnswer reads the answer to request from a connection.
+func ReadAnswer(t testing.TB, conn io.Reader, request string) Answer {
+	t.Helper()
+	method, _, _ := strings.Cut(request, " ")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		t.Fatalf("%.80q: %v", request, err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%.80q: read answer: %v", request, err)
+	}
+	return Answer{request, resp.StatusCode, resp.Header, string(body)}
+}
