@@ -1,4 +1,4 @@
-package golden_test
+package golden
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"fleetman.example/kit/golden"
 	"fleetman.example/kit/server/servertest"
 )
 
@@ -35,7 +34,7 @@ func workspace(t *testing.T, recordings map[string]string) {
 
 func TestSharedWithoutData(t *testing.T) {
 	workspace(t, map[string]string{"there": ""})
-	if path := golden.Shared(t, "golden", "there"); filepath.Base(path) != "there" {
+	if path := Shared(t, "golden", "there"); filepath.Base(path) != "there" {
 		t.Errorf("got %s", path)
 	}
 	for ci, want := range map[string]string{"": "skips: ", "true": "fails: "} {
@@ -43,7 +42,7 @@ func TestSharedWithoutData(t *testing.T) {
 		ended := make(chan string)
 		go func() {
 			defer close(ended)
-			golden.Shared(ends{t, ended}, "golden", "absent")
+			Shared(ends{t, ended}, "golden", "absent")
 		}()
 		if got, want := <-ended, want+"no test data at ../shared/golden/absent: it is beside the repository, not in it"; got != want {
 			t.Errorf("CI=%s: got %q, want %q", ci, got, want)
@@ -112,35 +111,38 @@ func TestReplay(t *testing.T) {
 		}
 	})
 	prepared := 0
-	start := func() (string, golden.Prepare) {
-		return s.URL, func([]golden.Call, int) { prepared++ }
+	start := func() (string, Prepare) {
+		return s.URL, func([]Call, int) { prepared++ }
 	}
-	replay := func(service string, table ...golden.Difference) string {
+	// replayed returns the errors of a replay with differences of the speed.
+	replayed := func(service string, table ...string) string {
 		c := &complaints{TB: t}
-		golden.Replay(c, service, start, table)
+		replay(c, service, start, differences(t, "# of a test\n\n"+strings.Join(table, "\n\n")))
 		return strings.Join(c.errors, "\n")
 	}
-	if errors := replay("x"); errors != "" || prepared != 10 {
+	if errors := replayed("x"); errors != "" || prepared != 10 {
 		t.Errorf("%d times prepared: %s", prepared, errors)
 	}
-	if errors := replay("z"); !strings.Contains(errors, "head has no calls of z") {
+	if errors := replayed("z"); !strings.Contains(errors, "head has no calls of z") {
 		t.Error(errors)
 	}
-	if errors := replay("x", golden.Difference{"x speed", "200", "200", "why"}); errors != "no call needs the row: x speed: 200, not 200" {
+	const needless = "Calls: x speed\nOriginal: 200\nOurs: 200\nReason: why"
+	if errors := replayed("x", needless); errors != "no call has the difference: "+needless {
 		t.Error(errors)
 	}
 	speed = "13"
-	if errors := replay("x"); !strings.Contains(errors, "head x speed: GET /speed") || !strings.Contains(errors, "t6 x speed") {
+	if errors := replayed("x"); !strings.Contains(errors, "head x speed: GET /speed") || !strings.Contains(errors, "t6 x speed") {
 		t.Error(errors)
 	}
-	if errors := replay("x", golden.Difference{"head x speed", `200 (1)2\.5`, "200 $13$", "why"}, golden.Difference{"t6 .*", `200 12\.5`, "200 14", "why"}); !strings.Contains(errors, "t6 x speed: GET /speed") {
+	const ofHead, wrong = "Calls: head x speed\nOriginal: 200 (1)2\\.5\nOurs: 200 $13$\nReason: why", "Calls: t6 .*\nOriginal: 200 12\\.5\nOurs: 200 14\nReason: why"
+	if errors := replayed("x", ofHead, wrong); strings.Contains(errors, "head x") || !strings.Contains(errors, "t6 x speed: GET /speed") {
 		t.Error(errors)
 	}
-	if errors := replay("x", golden.Difference{"x speed", `200 (1)2\.5`, `200 $13$`, "why"}); errors != "" {
+	if errors := replayed("x", strings.Replace(ofHead, "head ", "", 1)); errors != "" {
 		t.Error(errors)
 	}
 	speed, gone = "12.5", `{"status":404,"error":"Not Found","path":"/gone"}`
-	if errors := replay("x"); !strings.Contains(errors, "head x gone: an error without the contract's shape: must have the five fields") {
+	if errors := replayed("x"); !strings.Contains(errors, "head x gone: an error without the contract's shape: must have the five fields") {
 		t.Error(errors)
 	}
 }

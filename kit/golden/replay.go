@@ -1,20 +1,20 @@
 package golden
 
 import (
-	"bufio"
+	_ "embed"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 // The recordings, in the order in which they were made. Each system kept its state between files.
@@ -23,36 +23,30 @@ var (
 	files   = []string{"telemetry", "staff", "tracker", "gateway"}
 )
 
-// Difference is an intended difference between the original's answers and ours:
-//
-//	0  regular expression of the calls' names; "head " or "t6 " before it limits it to one version of
-//	   the original
-//	1  regular expression of the beginning of the original's answer
-//	2  regular expression of the beginning of our answer; $1 is the first group of 1
-//	3  the reason
-//
-// An answer is written as "STATUS headers body", the body of an error as "STATUS name path".
-type Difference [4]string
-
 // Prepare makes a service's upstreams answer as they did when calls[i] was recorded. It is called
 // before each call of a file, including those of other services.
 type Prepare func(calls []Call, i int)
 
 // Replay sends every recorded call of a service (the first word of a call's name). It fails the test for
-// an answer that is neither equal to the original's nor in table, and for a row of table that no answer
-// needs. start is called for each version of the original and starts a service without state; prepare
-// may be nil.
+// an answer that is neither equal to the original's nor an intended difference, and for a difference in the
+// service's testdata/differences.txt that no answer has. start is called for each version of the original and
+// starts a service without state; prepare may be nil.
 //
 // Two answers are equal if their statuses, relevant headers and bodies are equal. Times, and the order
 // where the recording declares that it varies, are ignored. Speeds may differ by a millionth (see the
 // recordings' README). Of an error, only the status, its name and the path are compared: head has no
 // message and t6 has Java's. Each of our errors must have the contract's five fields.
-func Replay(t testing.TB, service string, start func() (url string, prepare Prepare), table []Difference) {
+func Replay(t testing.TB, service string, start func() (url string, prepare Prepare)) {
 	t.Helper()
-	rows := make([]*row, len(table))
-	for i, d := range table {
-		rows[i] = newRow(t, d)
+	own, err := os.ReadFile("testdata/differences.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
+	replay(t, service, start, append(differences(t, string(own)), differences(t, everywhere)...))
+}
+
+func replay(t testing.TB, service string, start func() (url string, prepare Prepare), table []*difference) {
+	t.Helper()
 	for _, system := range systems {
 		url, prepare := start()
 		replayed := 0
@@ -66,45 +60,52 @@ func Replay(t testing.TB, service string, start func() (url string, prepare Prep
 					continue
 				}
 				replayed++
-				compare(t, system+" "+c.Name, recorded(c), c.make(t, url), c, rows)
+				compare(t, system+" "+c.Name, c, c.make(t, url), table)
 			}
 		}
 		if replayed == 0 {
 			t.Errorf("%s has no calls of %s", system, service)
 		}
 	}
-	for i, r := range rows {
-		if d := table[i]; r.used == 0 {
-			t.Errorf("no call needs the row: %s: %s, not %s", d[0], d[2], d[1])
+	for _, d := range table {
+		if d.used == 0 {
+			t.Errorf("no call has the difference: %s", d.text)
 		}
 	}
 }
 
-// Everywhere has the differences of all services, which arise before a service's own handlers.
-var Everywhere = []Difference{
-	{".* nothing there, Accept html .*", "404 Content-Type=text/html.*Whitelabel", "404 Content-Type=application/json 404 Not Found /nosuch$", "errors have one shape, JSON"},
-	{".* known path, TRACE", "405 Content-Type=message/http", "405 Content-Type=application/json Allow=GET 405 Method Not Allowed", "errors have one shape, JSON"},
-	{".* encoded slash", "400 Content-Type=text/html.*HTTP Status 400", "400 Content-Type=application/json 400 Bad Request", "errors have one shape, JSON"},
-	{".* bad escape", "400 Content-Type=text/html.*HTTP Status 400", "400 Content-Type=text/plain; charset=utf-8 400 Bad Request$", "net/http answers what is not an HTTP request"},
-	{".* /error", "500 Content-Type=application/json 999 None", "404 Content-Type=application/json 404 Not Found /error$", "no pages of Spring's own"},
-	{"t6 .* favicon", "200 Content-Type=image/x-icon", "404 Content-Type=application/json 404 Not Found /favicon.ico$", "no pages of Spring's own"},
-	{".* known path, Accept .*", `406|200 Content-Type=application/(?:xhtml\+)?xml <\?xml`, `200 Content-Type=application/json [^<]`, "answers are JSON, whatever the Accept header is"},
-	{"head .* known path, (?:trailing|doubled leading) slash", "404 ", "200 Content-Type=application/json ", "an extra slash reaches the same handler"},
-	{".* semicolon", "200 ", "404 Content-Type=application/json 404 Not Found .*(?:;|%3B)a=b$|200$", "a semicolon is part of the name"},
-	{"t6 .* dot segments", "200 ", "404 Content-Type=application/json 404 Not Found /x/", "no path is rewritten"},
+// everywhere has the differences of all services.
+//
+//go:embed everywhere.txt
+var everywhere string
+
+// difference is an intended difference between the original's answers and ours. An answer is written as
+// "STATUS headers body", the body of an error as "STATUS name path".
+type difference struct {
+	text     string
+	calls    *regexp.Regexp // names of calls; "head " or "t6 " before it limits it to one version of the original
+	original *regexp.Regexp // beginning of the original's answer
+	ours     string         // expression of the beginning of our answer; $1 is the first group of original
+	used     int
 }
 
-type row struct {
-	calls, original *regexp.Regexp
-	ours            string
-	used            int
-}
+var differenceLines = regexp.MustCompile("^Calls: (.+)\nOriginal: (.+)\nOurs: (.+)\nReason: .+$")
 
-func newRow(t testing.TB, d Difference) *row {
-	if d[3] == "" {
-		t.Errorf("no reason for %s", d[0])
+// differences parses the text of a file of differences, which blank lines separate. # begins a comment.
+func differences(t testing.TB, text string) (table []*difference) {
+	for part := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		if strings.HasPrefix(part, "#") {
+			continue
+		}
+		lines := differenceLines.FindStringSubmatch(part)
+		if lines == nil {
+			t.Fatalf("difference: %s: must be the lines Calls, Original, Ours and Reason", part)
+		}
+		table = append(table, &difference{
+			text: part, calls: pattern(t, "^(?:(?:head|t6) )?(?:"+lines[1]+")$"), original: pattern(t, "^(?:"+lines[2]+")"), ours: lines[3],
+		})
 	}
-	return &row{calls: pattern(t, "^(?:(?:head|t6) )?(?:"+d[0]+")$"), original: pattern(t, "^(?:"+d[1]+")"), ours: d[2]}
+	return table
 }
 
 // pattern compiles an expression in which a dot matches a newline too.
@@ -117,63 +118,52 @@ func pattern(t testing.TB, expression string) *regexp.Regexp {
 	return r
 }
 
-// matches reports whether the row explains the difference between the answers to a call.
-func (r *row) matches(t testing.TB, name, original, ours string) bool {
-	matched := r.original.FindStringSubmatch(original)
-	if matched == nil || !r.calls.MatchString(name) {
+// explains reports whether d is the difference between the answers to a call.
+func (d *difference) explains(t testing.TB, name, original, ours string) bool {
+	matched := d.original.FindStringSubmatch(original)
+	if matched == nil || !d.calls.MatchString(name) {
 		return false
 	}
-	want := r.ours
+	want := d.ours
 	if len(matched) > 1 {
 		want = strings.ReplaceAll(want, "$1", regexp.QuoteMeta(matched[1]))
 	}
 	return pattern(t, "^(?:"+want+")").MatchString(ours)
 }
 
-func compare(t testing.TB, name string, original, ours answer, c Call, rows []*row) {
+func compare(t testing.TB, name string, c Call, ours servertest.Answer, table []*difference) {
 	t.Helper()
-	if ours.status >= 400 && c.Request.Method != http.MethodHead {
-		if problem := ours.shape(); problem != "" && !netHTTP(ours) {
-			t.Errorf("%s: an error without the contract's shape: %s: %s", name, problem, ours.body)
+	if ours.Status >= 400 && c.Request.Method != http.MethodHead {
+		if problem := shape(ours); problem != "" && !netHTTP(ours) {
+			t.Errorf("%s: an error without the contract's shape: %s: %s", name, problem, ours.Body)
 		}
 	}
-	want, got := original.text(c), ours.text(c)
-	if want == got || original.line(c) == ours.line(c) && sameSpeed(original.body, ours.body) {
+	original := c.recorded()
+	want, got := c.text(original), c.text(ours)
+	if want == got || c.line(original) == c.line(ours) && sameSpeed(original.Body, ours.Body) {
 		return
 	}
-	for _, r := range rows {
-		if r.matches(t, name, want, got) {
-			r.used++
+	for _, d := range table {
+		if d.explains(t, name, want, got) {
+			d.used++
 			return
 		}
 	}
 	t.Errorf("%s: %s %.80s\n got %.400s\nwant %.400s", name, c.Request.Method, c.Request.Target, got, want)
 }
 
-// answer is an HTTP answer with its whole body.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-func recorded(c Call) answer {
-	a := answer{c.Status, http.Header{}, c.Body}
+// recorded returns the original's answer.
+func (c Call) recorded() servertest.Answer {
+	a := servertest.Answer{Status: c.Status, Header: http.Header{}, Body: c.Body}
 	for _, h := range c.Headers {
-		a.header.Add(h[0], h[1])
+		a.Header.Add(h[0], h[1])
 	}
 	return a
 }
 
 // make sends the call byte for byte as it was recorded, which net/http's client does not.
-func (c Call) make(t testing.TB, url string) answer {
+func (c Call) make(t testing.TB, url string) servertest.Answer {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute)) // never fails on a TCP connection
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", c.Request.Method, c.Request.Target)
 	length := 0
@@ -187,19 +177,7 @@ func (c Call) make(t testing.TB, url string) answer {
 	if c.Request.Body != nil {
 		b.WriteString(sent(*c.Request.Body, length))
 	}
-	if _, err := io.WriteString(conn, b.String()); err != nil {
-		t.Fatalf("%s: %v", c.Name, err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: c.Request.Method})
-	if err != nil {
-		t.Fatalf("%s: %v", c.Name, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%s: read answer: %v", c.Name, err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	return servertest.Raw(t, url, b.String())
 }
 
 // sent returns the bytes that were sent for a recorded body. The recording is UTF-8; if length is its
@@ -216,8 +194,8 @@ func sent(body string, length int) string {
 }
 
 // text returns the whole answer with the varying parts masked.
-func (a answer) text(c Call) string {
-	return strings.TrimSpace(a.line(c) + " " + masked(a.body, c))
+func (c Call) text(a servertest.Answer) string {
+	return strings.TrimSpace(c.line(a) + " " + masked(a.Body, c))
 }
 
 // relevant are the headers that are compared. Others (Date, Connection, Transfer-Encoding, Vary, …)
@@ -230,10 +208,10 @@ var relevant = []string{
 // line returns the status and the relevant headers. A charset of application/json is ignored: JSON is
 // UTF-8. So are the order of methods in Allow, HEAD and OPTIONS there, and Access-Control headers of an
 // answer to a request without Origin.
-func (a answer) line(c Call) string {
-	parts := []string{strconv.Itoa(a.status)}
+func (c Call) line(a servertest.Answer) string {
+	parts := []string{strconv.Itoa(a.Status)}
 	for _, name := range relevant {
-		value := strings.Join(a.header.Values(name), ",")
+		value := strings.Join(a.Header.Values(name), ",")
 		switch {
 		case name == "Content-Type" && strings.HasPrefix(value, "application/json;"):
 			value = "application/json"
@@ -293,22 +271,22 @@ func asError(body string) (map[string]any, bool) {
 var errorShape = regexp.MustCompile(`^\{"timestamp":"[^"]{23}\+0000","status":\d{3},"error":"[A-Za-z ]+","message":".+","path":".*"\}$`)
 
 // shape returns what is wrong with an error's body by the contract; empty: nothing.
-func (a answer) shape() string {
-	e, _ := asError(a.body)
+func shape(a servertest.Answer) string {
+	e, _ := asError(a.Body)
 	switch {
-	case !errorShape.MatchString(a.body) || !instant.MatchString(a.body):
+	case !errorShape.MatchString(a.Body) || !instant.MatchString(a.Body):
 		return "must have the five fields"
-	case e["status"] != float64(a.status):
-		return fmt.Sprintf("status %d", a.status)
-	case a.header.Get("Content-Type") != "application/json":
-		return a.header.Get("Content-Type")
+	case e["status"] != float64(a.Status):
+		return fmt.Sprintf("status %d", a.Status)
+	case a.Header.Get("Content-Type") != "application/json":
+		return a.Header.Get("Content-Type")
 	}
 	return ""
 }
 
 // netHTTP reports whether net/http gave an answer before a handler was called: see the README.
-func netHTTP(a answer) bool {
-	return strings.HasPrefix(a.body, "400 Bad Request") && strings.HasPrefix(a.header.Get("Content-Type"), "text/plain")
+func netHTTP(a servertest.Answer) bool {
+	return strings.HasPrefix(a.Body, "400 Bad Request") && strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain")
 }
 
 // sameSpeed reports whether two bodies are numbers that differ by at most a millionth.
