@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
-	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -37,32 +37,43 @@ const (
 type Cluster struct {
 	client  *cluster.Client
 	traffic *cluster.Traffic
-	lessons lessons
 	place   Place
 	events  *local.EventLog
+	lessons
 
-	mu        sync.Mutex
-	http      *http.Client // to the pods
-	faults    *faults.Client
+	mu      sync.Mutex
+	admin   *faults.Client // nil before the first reading
+	listed  listing
+	last    *Reading
+	entry   Entry
+	entered time.Time
+}
+
+// listing is what the API server has listed of a fleet at one time.
+type listing struct {
+	at        time.Time
 	pods      []local.Pod
 	manifests []string
 	since     time.Time
-	listed    time.Time
-	last      *Reading
-	entry     Entry
-	entered   time.Time
 }
 
 // NewCluster returns a source. flags select the fleet on a command line; scenarios is the directory of the
 // scenarios, empty for none.
 func NewCluster(client *cluster.Client, flags []string, scenarios string) *Cluster {
-	return &Cluster{
-		client: client, traffic: client.NewTraffic(), lessons: lessons{scenarios}, events: local.NewEventLog(),
+	c := &Cluster{
+		client: client, traffic: client.NewTraffic(), events: local.NewEventLog(),
 		place: Place{Flags: flags, Cannot: map[string]string{
 			"pause": "The API of a cluster cannot stop a process and continue it: a fleet on this machine can.",
 			"trace": "On a cluster the spans go to the collector of k8s/components/telemetry, where it is applied: its Jaeger shows them.",
 		}},
 	}
+	c.lessons = lessons{
+		root: scenarios, faults: c.faultClient,
+		inForce: func() []string { return c.known().manifests },
+		target:  func(ctx context.Context) (check.Target, error) { return runner.RunningOnCluster(ctx, client) },
+		pods:    func() []local.Pod { return c.known().pods },
+	}
+	return c
 }
 
 // Close closes the connections to proxies.
@@ -73,26 +84,30 @@ func (c *Cluster) Patience() time.Duration { return clusterPatience }
 
 // Read implements Source.
 func (c *Cluster) Read(ctx context.Context) (*Reading, error) {
-	if err := c.list(ctx); err != nil {
+	listed, err := c.list(ctx)
+	if err != nil {
 		return nil, err
 	}
+	client, err := c.faultClient(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reading{Place: c.place, Time: time.Now(), Since: listed.since, Manifests: listed.manifests, Pods: make([]*Pod, len(listed.pods))}
 	c.mu.Lock()
-	r := &Reading{Place: c.place, Time: time.Now(), Since: c.since, Manifests: c.manifests, Pods: make([]*Pod, len(c.pods))}
-	pods, client, last := c.pods, c.http, c.last
+	last := c.last
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, podPatience)
 	defer cancel()
 	var reading sync.WaitGroup
-	var err error
-	reading.Go(func() { r.Proxies, err = c.traffic.Read(ctx, pods) })
-	for i, pod := range pods {
+	reading.Go(func() { r.Proxies, err = c.traffic.Read(ctx, listed.pods) })
+	for i, pod := range listed.pods {
 		p := &Pod{Pod: pod}
 		r.Pods[i] = p
 		if pod.State != "running" {
 			continue
 		}
 		reading.Go(func() {
-			if !p.readAdmin(ctx, client) {
+			if !p.readAdmin(ctx, &client.HTTP) {
 				p.Faults = last.faultsOf(pod.Name)
 			}
 		})
@@ -123,55 +138,43 @@ func (r *Reading) faultsOf(pod string) string {
 }
 
 // list lists the pods, at most every listEvery.
-func (c *Cluster) list(ctx context.Context) error {
-	c.mu.Lock()
-	fresh := time.Since(c.listed) < listEvery-every/2 // readings are not exactly one second apart
-	c.mu.Unlock()
-	if fresh {
-		return nil
+func (c *Cluster) list(ctx context.Context) (listing, error) {
+	if last := c.known(); time.Since(last.at) < listEvery-every/2 { // readings are not exactly one second apart
+		return last, nil
 	}
 	pods, err := c.client.Pods(ctx)
 	if err != nil {
-		return err
+		return listing{}, err
 	}
 	manifests, since, err := c.client.InForce(ctx)
 	if err != nil {
-		return err
-	}
-	client, err := c.faultClient(ctx)
-	if err != nil {
-		return err
+		return listing{}, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pods, c.manifests, c.since, c.http, c.listed = pods, manifests, since, &client.HTTP, time.Now()
-	return nil
+	c.listed = listing{time.Now(), pods, manifests, since}
+	return c.listed, nil
 }
 
 // faultClient returns the client of the pods' admin listeners.
 func (c *Cluster) faultClient(ctx context.Context) (*faults.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.faults != nil {
-		return c.faults, nil
+	if c.admin != nil {
+		return c.admin, nil
 	}
 	client, err := c.client.FaultClient(ctx)
 	if err == nil {
-		c.faults = client
+		c.admin = client
 	}
 	return client, err
 }
 
-func (c *Cluster) known() []local.Pod {
+// known returns the last listing.
+func (c *Cluster) known() listing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pods
-}
-
-func (c *Cluster) inForce() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.manifests
+	return c.listed
 }
 
 // Events implements Source. They are the differences between two readings.
@@ -208,13 +211,10 @@ func (c *Cluster) findEntry(ctx context.Context) (Entry, error) {
 	if gateways := c.traffic.Gateways(); found && port.Service == ingressGateway && len(gateways) > 0 {
 		return forward(gateways[0], gatewayPort, "/api")
 	}
-	pods := c.known()
-	if webapps, err := faults.Find(pods, "webapp"); err == nil {
-		for _, pod := range webapps {
-			if pod.Ready {
-				return forward(pod, pod.Port, "/api")
-			}
-		}
+	pods := c.known().pods
+	webapps, _ := faults.Find(pods, "webapp") // none without webapp
+	if i := slices.IndexFunc(webapps, isReady); i >= 0 {
+		return forward(webapps[i], webapps[i].Port, "/api")
 	}
 	pod, err := entryPod(pods)
 	if err != nil {
@@ -244,43 +244,14 @@ func (c *Cluster) Change(ctx context.Context, wanted Change) (string, error) {
 		return "", errors.New(why)
 	}
 	if wanted.Do == "fault" {
-		return c.setFaults(ctx, wanted.Pod, wanted.Rules)
-	}
-	return wanted.carryOut(ctx, c.client, c.lessons)
-}
-
-// setFaults replaces the rules of a pod.
-func (c *Cluster) setFaults(ctx context.Context, name, rules string) (string, error) {
-	if _, ofConnect := faults.Split(rules); ofConnect != "" {
-		return "", fmt.Errorf("rules: %.60q: must be faults of requests: those of connections need a fleet on this machine, with --relays", ofConnect)
-	}
-	client, err := c.faultClient(ctx)
-	if err != nil {
-		return "", err
-	}
-	pods, err := faults.Find(c.known(), name)
-	if err != nil {
-		return "", fmt.Errorf("pod: %w", err)
-	}
-	for _, pod := range pods {
-		if _, err := client.Set(ctx, pod, rules); err != nil {
+		if _, ofConnect := faults.Split(wanted.Rules); ofConnect != "" {
+			return "", fmt.Errorf("rules: %.60q: must be faults of requests: those of connections need a fleet on this machine, with --relays", ofConnect)
+		}
+		client, err := c.faultClient(ctx)
+		if err != nil {
 			return "", err
 		}
+		return setFaults(ctx, faults.Access{Client: client}, c.known().pods, wanted.Pod, wanted.Rules)
 	}
-	return faultsSet(name, rules), nil
-}
-
-// Lessons implements Source.
-func (c *Cluster) Lessons() (Lessons, error) {
-	return c.lessons.read(c.inForce())
-}
-
-// Check implements Source.
-func (c *Cluster) Check(ctx context.Context, promise int) (CheckResult, error) {
-	client, err := c.faultClient(ctx)
-	if err != nil {
-		return CheckResult{}, err
-	}
-	target := func(ctx context.Context) (check.Target, error) { return runner.RunningOnCluster(ctx, c.client) }
-	return c.lessons.check(ctx, c.inForce(), promise, on{target, client, c.known})
+	return wanted.carryOut(ctx, c.client, c.lessons)
 }

@@ -252,7 +252,7 @@ func TestClusterCost(t *testing.T) {
 	}
 	atMost(0)
 	source.mu.Lock()
-	source.listed = time.Time{}
+	source.listed.at = time.Time{}
 	source.mu.Unlock()
 	readingOf(t, source)
 	atMost(1)

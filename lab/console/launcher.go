@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,8 +17,9 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
+	"fleetman.example/lab/runner"
+	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/scrape"
 )
 
@@ -27,24 +29,31 @@ type Launcher struct {
 	fleet   *local.Fleet
 	mesh    *mesh.Mesh // nil without
 	control *control.Client
-	lessons lessons
 	since   time.Time
 	http    http.Client
 	faults  faults.Client
+	// Place is this machine. It must not change once the source is served.
+	Place Place
+	lessons
 
 	mu        sync.Mutex
 	manifests []string
-	place     Place
 }
 
 // NewLauncher returns a source. meshed is nil without a mesh; scenarios is the directory of the
 // scenarios, empty for none; manifests are the paths of the manifests in force.
 func NewLauncher(fleet *local.Fleet, meshed *mesh.Mesh, client *control.Client, scenarios string, manifests []string) *Launcher {
-	return &Launcher{
-		fleet: fleet, mesh: meshed, control: client, lessons: lessons{scenarios}, since: time.Now(), manifests: manifests,
+	l := &Launcher{
+		fleet: fleet, mesh: meshed, control: client, since: time.Now(), manifests: manifests,
 		// without compression, which costs a pod more than the bytes
 		http: http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 3 * every}},
 	}
+	l.lessons = lessons{
+		root: scenarios, inForce: l.inForce, pods: fleet.Pods,
+		target: func(context.Context) (check.Target, error) { return runner.Running(fleet, meshed), nil },
+		faults: func(context.Context) (*faults.Client, error) { return &l.faults, nil },
+	}
+	return l
 }
 
 // Applied sets the paths of the manifests in force.
@@ -52,13 +61,6 @@ func (l *Launcher) Applied(manifests []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.manifests = manifests
-}
-
-// Disable removes a control from the page, with a reason: see Place.
-func (l *Launcher) Disable(control, why string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.place.Cannot = map[string]string{control: why}
 }
 
 func (l *Launcher) inForce() []string {
@@ -72,9 +74,7 @@ func (l *Launcher) Patience() time.Duration { return every * 4 / 5 }
 
 // Read implements Source.
 func (l *Launcher) Read(ctx context.Context) (*Reading, error) {
-	l.mu.Lock()
-	r := &Reading{Place: l.place, Time: time.Now(), Since: l.since, Manifests: l.manifests}
-	l.mu.Unlock()
+	r := &Reading{Place: l.Place, Time: time.Now(), Since: l.since, Manifests: l.inForce()}
 	var reading sync.WaitGroup
 	if l.mesh != nil {
 		reading.Go(func() { r.Proxies = l.mesh.Traffic(ctx) })
@@ -146,13 +146,14 @@ func entryPod(all []local.Pod) (local.Pod, error) {
 	if err != nil {
 		return local.Pod{}, errors.New("entry: no ingress gateway, no NodePort of fleetman-webapp, no api-gateway")
 	}
-	for _, pod := range pods {
-		if pod.Ready {
-			return pod, nil
-		}
+	i := slices.IndexFunc(pods, isReady)
+	if i < 0 {
+		return local.Pod{}, errors.New("entry: no pod of api-gateway is ready")
 	}
-	return local.Pod{}, errors.New("entry: no pod of api-gateway is ready")
+	return pods[i], nil
 }
+
+func isReady(pod local.Pod) bool { return pod.Ready }
 
 // pause is how long a paused pod stops.
 const pause = 5 * time.Second
@@ -161,7 +162,7 @@ const pause = 5 * time.Second
 func (l *Launcher) Change(ctx context.Context, c Change) (string, error) {
 	switch c.Do {
 	case "fault":
-		return l.setFaults(ctx, c.Pod, c.Rules)
+		return setFaults(ctx, faults.Access{Client: &l.faults, Connections: l.control}, l.fleet.Pods(), c.Pod, c.Rules)
 	case "pause":
 		return l.pause(ctx, c.Pod)
 	}
@@ -217,33 +218,24 @@ func (c Change) override(ctx context.Context, on fleet) (string, error) {
 	return fmt.Sprintf("%s, within %.1f s", applied.Pods, applied.Seconds), nil
 }
 
-// setFaults replaces the rules of a pod, those of connections too.
-func (l *Launcher) setFaults(ctx context.Context, name, rules string) (string, error) {
-	pods, err := faults.Find(l.fleet.Pods(), name)
+// setFaults replaces the rules of the pods with a name, and returns, in words, which they have now.
+func setFaults(ctx context.Context, access faults.Access, all []local.Pod, name, rules string) (string, error) {
+	pods, err := faults.Find(all, name)
 	if err != nil {
 		return "", fmt.Errorf("pod: %w", err)
 	}
-	ofPod, ofConnect := faults.Split(rules)
 	for _, pod := range pods {
 		if pod.Port == 0 {
 			return "", fmt.Errorf("pod %s: it has no port for requests", pod.Name)
 		}
-		if _, err := l.control.SetConnect(ctx, id(pod), ofConnect); err != nil {
-			return "", err
-		}
-		if _, err := l.faults.Set(ctx, pod, ofPod); err != nil {
+		if _, err := access.Set(ctx, pod, rules); err != nil {
 			return "", err
 		}
 	}
-	return faultsSet(name, rules), nil
-}
-
-// faultsSet returns, in words, which rules a pod has now.
-func faultsSet(name, rules string) string {
 	if strings.TrimSpace(rules) == "" {
-		return name + ": no faults"
+		return name + ": no faults", nil
 	}
-	return name + ": " + rules
+	return name + ": " + rules, nil
 }
 
 // pause stops a pod's process, and continues it later.
@@ -269,15 +261,4 @@ func (c Change) apply(ctx context.Context, on fleet, known lessons) (string, err
 		return "nothing changed", nil
 	}
 	return fmt.Sprintf("%s; in every proxy after %.1f s", strings.Join(applied.Changed, ", "), applied.Seconds), nil
-}
-
-// Lessons implements Source.
-func (l *Launcher) Lessons() (Lessons, error) { return l.lessons.read(l.inForce()) }
-
-// id is a pod's name, with its namespace unless that is the default one.
-func id(pod local.Pod) string {
-	if pod.Namespace == manifest.DefaultNamespace || strings.Contains(pod.Name, "/") {
-		return pod.Name
-	}
-	return pod.Namespace + "/" + pod.Name
 }

@@ -15,14 +15,19 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario"
 	"fleetman.example/lab/scenario/check"
 	"fleetman.example/lab/usage"
 )
 
-// lessons are the scenarios below a directory.
-type lessons struct{ root string }
+// lessons are the scenarios below a directory, and the running fleet on which their promises are checked.
+type lessons struct {
+	root    string          // empty: no scenarios
+	inForce func() []string // the paths of the fleet's manifests
+	target  func(context.Context) (check.Target, error)
+	faults  func(context.Context) (*faults.Client, error)
+	pods    func() []local.Pod
+}
 
 // dir returns the directory of a scenario.
 func (l lessons) dir(name string) (string, error) {
@@ -33,8 +38,8 @@ func (l lessons) dir(name string) (string, error) {
 	return dir, nil
 }
 
-// read returns the scenarios, and the documents of the one whose manifests are in force.
-func (l lessons) read(manifests []string) (found Lessons, err error) {
+// Lessons implements Source.
+func (l lessons) Lessons() (found Lessons, err error) {
 	found.Scenarios = []Scenario{}
 	if l.root == "" {
 		return found, nil
@@ -43,6 +48,7 @@ func (l lessons) read(manifests []string) (found Lessons, err error) {
 	if err != nil {
 		return found, err
 	}
+	manifests := l.inForce()
 	for _, s := range all {
 		of := Scenario{s.Name, s.Title}
 		found.Scenarios = append(found.Scenarios, of)
@@ -94,31 +100,21 @@ func describe(set []scenario.Setting) string {
 	return strings.Join(all, " ")
 }
 
-// Check implements Source.
-func (l *Launcher) Check(ctx context.Context, promise int) (CheckResult, error) {
-	target := func(context.Context) (check.Target, error) { return runner.Running(l.fleet, l.mesh), nil }
-	return l.lessons.check(ctx, l.inForce(), promise, on{target, &l.faults, func() []local.Pod { return l.fleet.Pods() }})
-}
-
-// on is a running fleet that a promise is checked on.
-type on struct {
-	target func(context.Context) (check.Target, error)
-	faults *faults.Client
-	pods   func() []local.Pod
-}
-
-// check checks a promise of the scenario whose manifests are in force. The rules of the pods whose faults the
-// promise changes are restored.
-func (l lessons) check(ctx context.Context, manifests []string, promise int, fleet on) (result CheckResult, err error) {
-	p, err := l.promise(manifests, promise)
+// Check implements Source. The rules of the pods whose faults the promise changes are restored.
+func (l lessons) Check(ctx context.Context, promise int) (result CheckResult, err error) {
+	client, err := l.faults(ctx)
 	if err != nil {
 		return result, err
 	}
-	target, err := fleet.target(ctx)
+	p, err := l.promise(promise)
 	if err != nil {
 		return result, err
 	}
-	restore, err := fleet.keepFaults(ctx, p)
+	target, err := l.target(ctx)
+	if err != nil {
+		return result, err
+	}
+	restore, err := l.keepFaults(ctx, client, p)
 	if err != nil {
 		return result, err
 	}
@@ -137,8 +133,8 @@ func (l lessons) check(ctx context.Context, manifests []string, promise int, fle
 }
 
 // promise returns a promise of the scenario whose manifests are in force.
-func (l lessons) promise(manifests []string, promise int) (*scenario.Promise, error) {
-	open, err := l.read(manifests)
+func (l lessons) promise(promise int) (*scenario.Promise, error) {
+	open, err := l.Lessons()
 	if err != nil {
 		return nil, err
 	}
@@ -155,16 +151,16 @@ func (l lessons) promise(manifests []string, promise int) (*scenario.Promise, er
 }
 
 // keepFaults returns a function that restores the rules of the pods whose faults a promise changes.
-func (f on) keepFaults(ctx context.Context, p *scenario.Promise) (restore func(context.Context) error, err error) {
+func (l lessons) keepFaults(ctx context.Context, client *faults.Client, p *scenario.Promise) (restore func(context.Context) error, err error) {
 	before := map[string]string{}
 	for _, c := range p.Checks {
 		for _, a := range c.Actions {
-			pods, err := faults.Find(f.pods(), a.Workload)
+			pods, err := faults.Find(l.pods(), a.Workload)
 			if err != nil {
 				return nil, err
 			}
 			for _, pod := range pods {
-				state, err := f.faults.Get(ctx, pod)
+				state, err := client.Get(ctx, pod)
 				if err != nil {
 					return nil, err
 				}
@@ -173,9 +169,9 @@ func (f on) keepFaults(ctx context.Context, p *scenario.Promise) (restore func(c
 		}
 	}
 	return func(ctx context.Context) (err error) {
-		for _, pod := range f.pods() {
+		for _, pod := range l.pods() {
 			if rules, ok := before[pod.Name]; ok {
-				_, failed := f.faults.Set(ctx, pod, rules)
+				_, failed := client.Set(ctx, pod, rules)
 				err = errors.Join(err, failed)
 			}
 		}

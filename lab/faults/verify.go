@@ -149,29 +149,11 @@ var connects = []kind{
 	}},
 }
 
-// Connections sets the fault of a pod's connections, which the launcher makes.
-type Connections interface {
-	Connect(ctx context.Context, pod string) (local.ConnectState, error)
-	SetConnect(ctx context.Context, pod, rule string) (local.ConnectState, error)
-}
-
 // Verifier verifies the faults of a pod of a running fleet.
 type Verifier struct {
-	Client *Client
-	Pod    func(context.Context) (local.Pod, error) // returns the pod's current state
-	// Connections is needed for a pod with a relay.
-	Connections Connections
-	// Dial connects to a pod's program. Defaults to a connection on this machine.
-	Dial Dial
-	// DialProxy connects to a pod's proxy, from outside the pod. Defaults to Dial if that is nil: else the
-	// proxy is skipped.
-	DialProxy Dial
-	// RestartTimeout is how long a crashed pod may take to get ready again. Defaults to 30 s.
-	RestartTimeout time.Duration
+	Access
+	Pod func(context.Context) (local.Pod, error) // returns the pod's current state
 }
-
-// Dial connects to an address.
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // dial connects to the pod's program or to its proxy.
 func (v Verifier) dial(ctx context.Context, pod local.Pod, proxied bool, address string) (net.Conn, error) {
@@ -198,14 +180,14 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 	if pod.Port == 0 {
 		return nil, "", fmt.Errorf("pod %s: it has no port for requests", pod.Name)
 	}
-	before, err := v.Client.Get(ctx, pod)
+	before, err := v.Get(ctx, pod)
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		_, restored := v.Client.Set(ctx, pod, before.Text())
+		_, restored := v.Set(ctx, pod, before.Text())
 		if restored != nil {
 			restored = fmt.Errorf("restore the rules of the pod: %w", restored)
 		}
@@ -232,34 +214,17 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 			checks = append(checks, check)
 		}
 	}
-	if pod.Relayed && note == "" {
-		ofConnections, err := v.connections(ctx, pod)
-		return append(checks, ofConnections...), note, err
+	if !pod.Relayed || note != "" {
+		return checks, note, nil
 	}
-	return checks, note, nil
-}
-
-// connections verifies the faults of a pod's connections, and restores the rule that it had.
-func (v Verifier) connections(ctx context.Context, pod local.Pod) (checks []Check, err error) {
-	before, err := v.Connections.Connect(ctx, pod.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		if _, restored := v.Connections.SetConnect(ctx, pod.Name, before.Rule); restored != nil {
-			err = errors.Join(err, fmt.Errorf("restore the rule of the pod's connections: %w", restored))
-		}
-	}()
 	for _, k := range connects {
 		check, err := v.connection(ctx, pod, k)
 		if err != nil {
-			return checks, err
+			return checks, note, err
 		}
 		checks = append(checks, check)
 	}
-	return checks, nil
+	return checks, note, nil
 }
 
 // connection verifies one fault of a pod's connections.

@@ -44,7 +44,7 @@ func TestVerifyService(t *testing.T) {
 	connections := launcher{fleet}
 	_, err = connections.SetConnect(t.Context(), fleet.Pods()[0].Name, connect)
 	require.NoError(t, err)
-	checks, _, err := Verifier{Client: client, Pod: now, Connections: connections}.Run(t.Context())
+	checks, _, err := Verifier{Access{Client: client, Connections: connections}, now}.Run(t.Context())
 	all := slices.Concat(kinds, connects)
 	require.NoError(t, err)
 	require.Len(t, checks, len(all), "checks")
@@ -143,7 +143,7 @@ func TestVerifyProblems(t *testing.T) {
 		{"does more and hides it", &liar{overdoes: true, forgets: true}, "injected 5: must be 3"},
 	} {
 		pod := podOf(t, test.pod.ServeHTTP)
-		check, err := Verifier{Client: &Client{}}.check(t.Context(), pod, status, false)
+		check, err := Verifier{Access: Access{Client: &Client{}}}.check(t.Context(), pod, status, false)
 		require.NoError(t, err, test.name)
 		assert.Equal(t, test.want, check.Problem, test.name)
 		assert.Equal(t, test.want == "", check.OK(), test.name)
@@ -158,9 +158,7 @@ func TestVerifyRestores(t *testing.T) {
 		pod := podOf(t, fake.ServeHTTP)
 		ctx, cancel := context.WithCancel(t.Context())
 		fake.onSet = cancel
-		_, _, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) {
-			return pod, nil
-		}}.Run(ctx)
+		_, _, err := Verifier{Access{Client: &Client{}}, func(context.Context) (local.Pod, error) { return pod, nil }}.Run(ctx)
 		fake.mu.Lock()
 		rules := fake.rules
 		fake.mu.Unlock()
@@ -222,6 +220,6 @@ func TestRefused(t *testing.T) {
 }
 
 func TestNotServing(t *testing.T) {
-	_, _, err := Verifier{Client: &Client{}, Pod: func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
+	_, _, err := Verifier{Access{Client: &Client{}}, func(context.Context) (local.Pod, error) { return local.Pod{Name: "position-simulator-0"}, nil }}.Run(t.Context())
 	wants.Error(t, "no port", err, "pod position-simulator-0: it has no port for requests")
 }

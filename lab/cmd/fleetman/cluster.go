@@ -19,7 +19,6 @@ import (
 
 	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/faults"
-	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/usage"
@@ -71,43 +70,27 @@ func (p *places) fleet() (fleet, error) {
 	return p.connect()
 }
 
-// faultClients returns the clients that set the faults of the fleet's pods.
-func (p *places) faultClients(ctx context.Context) (podClient, error) {
+// restartTimeout is how long a pod of a cluster may take to be ready after a crash: the kubelet waits up to
+// five minutes before it starts a container again that crashed often.
+const restartTimeout = 6 * time.Minute
+
+// faults returns the access to the faults of the fleet's pods.
+func (p *places) faults(ctx context.Context) (faults.Access, error) {
 	if !p.onCluster() {
 		return p.launcherFaults()
 	}
 	client, err := p.connectCluster()
 	if err != nil {
-		return podClient{}, err
-	}
-	if _, err := client.Pods(ctx); err != nil { // whose addresses the transport needs
-		return podClient{}, err
-	}
-	pods, err := client.FaultClient(ctx)
-	return podClient{pods: pods}, err
-}
-
-// restartTimeout is how long a pod of a cluster may take to be ready after a crash: the kubelet waits up to
-// five minutes before it starts a container again that crashed often.
-const restartTimeout = 6 * time.Minute
-
-// verifier returns the verifier of a pod's faults.
-func (p *places) verifier(ctx context.Context, pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
-	if !p.onCluster() {
-		return p.launcherVerifier(pod)
-	}
-	client, err := p.connectCluster()
-	if err != nil {
-		return faults.Verifier{}, err
+		return faults.Access{}, err
 	}
 	if _, err := client.Pods(ctx); err != nil { // whose addresses Dial needs
-		return faults.Verifier{}, err
+		return faults.Access{}, err
 	}
 	admin, err := client.FaultClient(ctx)
 	helper := func(ctx context.Context, _, address string) (net.Conn, error) {
 		return client.DialHelper(ctx, 0, address)
 	}
-	return faults.Verifier{Client: admin, Pod: pod, Dial: client.Dial, DialProxy: helper, RestartTimeout: restartTimeout}, err
+	return faults.Access{Client: admin, Dial: client.Dial, DialProxy: helper, RestartTimeout: restartTimeout}, err
 }
 
 // The flags of up for a cluster, and those that configure processes of this machine.

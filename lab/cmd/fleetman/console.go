@@ -63,7 +63,7 @@ func (l *liveConsole) serve(fleet *local.Fleet, meshed *mesh.Mesh, where places,
 	scenarios := where.scenariosOrNone()
 	source := console.NewLauncher(fleet, meshed, client, scenarios, manifests)
 	if l.traces.store == nil {
-		source.Disable("trace", "This fleet sends no spans here: "+l.traces.off+".")
+		source.Place.Cannot = map[string]string{"trace": "This fleet sends no spans here: " + l.traces.off + "."}
 	}
 	server, err := console.Serve(l.listener, source, l.traces.handlers())
 	if errors.Is(err, console.ErrNotBuilt) {

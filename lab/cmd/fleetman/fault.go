@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/usage"
@@ -67,13 +66,13 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
 			} else if pods, err = faults.Find(pods, args[0]); err != nil {
 				return err
 			}
-			clients, err := where.faultClients(cmd.Context())
+			access, err := where.faults(cmd.Context())
 			if err != nil {
 				return err
 			}
-			call := func(ctx context.Context, pod local.Pod) (faults.State, error) { return clients.set(ctx, pod, rules) }
+			call := func(ctx context.Context, pod local.Pod) (faults.State, error) { return access.Set(ctx, pod, rules) }
 			if show {
-				call = clients.get
+				call = access.Get
 			}
 			states, failed := ofEach(cmd.Context(), pods, call, rules == "", where.hasGone)
 			if len(states) == 0 && failed != nil {
@@ -127,46 +126,6 @@ func ofEach(ctx context.Context, pods []local.Pod, call func(context.Context, lo
 		err = last
 	}
 	return states, err
-}
-
-// podClient sets the faults of pods: those of requests in the pod, those of
-// connections in the launcher.
-type podClient struct {
-	pods     *faults.Client
-	launcher *control.Client // nil on a cluster
-}
-
-func (c podClient) get(ctx context.Context, pod local.Pod) (faults.State, error) {
-	state, err := c.pods.Get(ctx, pod)
-	if err != nil || c.launcher == nil {
-		return state, err
-	}
-	connect, err := c.launcher.Connect(ctx, pod.Name)
-	return withConnect(state, connect), err
-}
-
-// set replaces all rules of a pod.
-func (c podClient) set(ctx context.Context, pod local.Pod, rules string) (faults.State, error) {
-	ofPod, ofConnect := faults.Split(rules)
-	switch {
-	case c.launcher == nil && ofConnect != "":
-		return faults.State{}, usage.Errorf("%s: must be without --context: a launcher on this machine makes faults of connections", ofConnect)
-	case c.launcher == nil:
-		return c.pods.Set(ctx, pod, ofPod)
-	}
-	connect, err := c.launcher.SetConnect(ctx, pod.Name, ofConnect)
-	if err != nil {
-		return faults.State{}, err
-	}
-	state, err := c.pods.Set(ctx, pod, ofPod)
-	return withConnect(state, connect), err
-}
-
-func withConnect(state faults.State, connect local.ConnectState) faults.State {
-	if connect.Rule != "" {
-		state.Rules = append(state.Rules, faults.Rule{Rule: connect.Rule, Matched: connect.Matched, Fired: connect.Fired})
-	}
-	return state
 }
 
 // faults writes a line for each rule.
@@ -230,11 +189,12 @@ func (p *places) pod(ctx context.Context, name string) (local.Pod, error) {
 }
 
 func verify(cmd *cobra.Command, where *places, pod string, o *output) error {
-	verifier, err := where.verifier(cmd.Context(), func(ctx context.Context) (local.Pod, error) { return where.pod(ctx, pod) })
+	access, err := where.faults(cmd.Context())
 	if err != nil {
 		return err
 	}
-	checks, note, err := verifier.Run(cmd.Context())
+	now := func(ctx context.Context) (local.Pod, error) { return where.pod(ctx, pod) }
+	checks, note, err := faults.Verifier{Access: access, Pod: now}.Run(cmd.Context())
 	err = errors.Join(o.print(cmd, where.environ, checks, func(p *printer) { p.verified(checks) }), err)
 	if note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)

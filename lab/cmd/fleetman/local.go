@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/faults"
-	"fleetman.example/lab/local"
 	"fleetman.example/lab/usage"
 )
 
@@ -48,11 +47,7 @@ func (*places) onCluster() bool                                     { return fal
 
 func (p *places) fleet() (fleet, error) { return p.connect() }
 
-func (p *places) faultClients(context.Context) (podClient, error) { return p.launcherFaults() }
-
-func (p *places) verifier(_ context.Context, pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
-	return p.launcherVerifier(pod)
-}
+func (p *places) faults(context.Context) (faults.Access, error) { return p.launcherFaults() }
 
 // upOnCluster and downOnCluster are not called: onCluster is false.
 func upOnCluster(*cobra.Command, places, upFlags, []string) error { return nil }

@@ -130,16 +130,10 @@ func (p *places) status(ctx context.Context) (control.Status, error) {
 	return client.Status(ctx)
 }
 
-// launcherFaults returns the clients that set the faults of a fleet on this machine.
-func (p *places) launcherFaults() (podClient, error) {
+// launcherFaults returns the access to the faults of a fleet on this machine.
+func (p *places) launcherFaults() (faults.Access, error) {
 	launcher, err := p.connect()
-	return podClient{new(faults.Client), launcher}, err
-}
-
-// launcherVerifier returns the verifier of the faults of a pod on this machine.
-func (p *places) launcherVerifier(pod func(context.Context) (local.Pod, error)) (faults.Verifier, error) {
-	launcher, err := p.connect()
-	return faults.Verifier{Client: &faults.Client{}, Pod: pod, Connections: launcher}, err
+	return faults.Access{Client: new(faults.Client), Connections: launcher}, err
 }
 
 // scenarios is the directory of the scenarios.
