@@ -1,16 +1,12 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -113,11 +109,11 @@ func newLoad(t testing.TB, fleet *local.Fleet, vehicles int) *load {
 			if err != nil {
 				return nil, err
 			}
-			ip, err := lookUp(fleet.HostsFile(), host)
+			addresses, err := local.LookUp(fleet.HostsFile(), host)
 			if err != nil {
 				return nil, err
 			}
-			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(ip, port))
+			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(addresses[rand.IntN(len(addresses))], port))
 		},
 	}}
 	for vehicle := range vehicles {
@@ -151,35 +147,12 @@ func (l *load) stop() {
 func report(client *http.Client, name string, n int) error {
 	at := time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format("2006-01-02T15:04:05.000-0700")
 	body := fmt.Sprintf(`{"name":%q,"lat":%.4f,"lng":-1.5,"timestamp":%q,"speed":null}`, name, 50+float64(n)/10000, at)
-	response, err := client.Post("http://fleetman-position-tracker:8080/vehicles/", "application/json", bytes.NewReader([]byte(body)))
+	r, err := try(context.Background(), client, http.MethodPost, "http://fleetman-position-tracker:8080/vehicles/", body, "Content-Type", "application/json")
+	if err == nil && r.status != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", r.status, r.body)
+	}
 	if err != nil {
 		return fmt.Errorf("report %d of %s: %w", n, name, err)
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return fmt.Errorf("report %d of %s: incomplete response: %w", n, name, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("report %d of %s: status %d: %s", n, name, response.StatusCode, answer)
-	}
 	return nil
-}
-
-// lookUp returns a random address of a name in a hosts file.
-func lookUp(file, name string) (string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	var addresses []string
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == name {
-			addresses = append(addresses, fields[0])
-		}
-	}
-	if len(addresses) == 0 {
-		return "", fmt.Errorf("no address of %s in %s", name, file)
-	}
-	return addresses[rand.IntN(len(addresses))], nil
 }

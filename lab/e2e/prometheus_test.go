@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -98,16 +97,7 @@ func visit(t testing.TB, address string) {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	sending.Go(func() {
 		for tick := time.Tick(time.Second / 30); ctx.Err() == nil; <-tick {
-			sending.Go(func() {
-				request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-				if err != nil {
-					return // impossible: the address is a node port's
-				}
-				if response, err := client.Do(request); err == nil {
-					_, _ = io.Copy(io.Discard, response.Body)
-					response.Body.Close()
-				}
-			})
+			sending.Go(func() { _, _ = try(ctx, &client, http.MethodGet, address, "") }) // faults make some fail
 		}
 	})
 	t.Cleanup(func() { stop(); sending.Wait(); client.CloseIdleConnections() })
