@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 )
 
@@ -19,74 +21,17 @@ func TestIdleObjects(t *testing.T) {
 	base := manifests(t, scenarios("canary-weighted"))
 	m, _ := startMesh(t, base)
 	before := generated(t, m)
-	const (
-		full        = "fleetman-staff-service.default.svc.cluster.local"
-		destination = "networking.istio.io/v1 DestinationRule"
-		virtual     = "networking.istio.io/v1 VirtualService"
-		filter      = "networking.istio.io/v1alpha3 EnvoyFilter"
-		manager     = "envoy.filters.network.http_connection_manager"
-		lua         = "value: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, default_source_code: {inline_string: '-- x'}}}}"
-	)
-	patch := func(applyTo, match, patch string) string {
-		return "{configPatches: [{applyTo: " + applyTo + ", match: {" + match + "}, patch: {" + patch + "}]}"
-	}
-	merge := "operation: MERGE, value: {connect_timeout: 7s}}"
-	insert := "operation: INSERT_BEFORE, " + lua
-	for _, test := range []struct {
-		kind, spec string
-		idle       bool
-	}{
-		{destination, "{host: nobody, trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}", true},
-		{destination, "{host: fleetman-webapp, trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}", false},
-		{destination, "{host: fleetman-webapp.default, trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}", true},
-		{destination, "{host: fleetman-webapp, exportTo: [other], trafficPolicy: {connectionPool: {http: {maxRetries: 7}}}}", true},
-		{destination, "{host: fleetman-webapp, trafficPolicy: {portLevelSettings: [{port: {number: 80}, connectionPool: {http: {maxRetries: 7}}}]}}", false},
-		{destination, "{host: fleetman-webapp, trafficPolicy: {portLevelSettings: [{port: {number: 81}, connectionPool: {http: {maxRetries: 7}}}]}}", true},
-		{destination, "{host: fleetman-webapp, trafficPolicy: {tls: {mode: SIMPLE}}}", false}, // by this machine's root certificates
-		{virtual, "{hosts: [fleetman-api-gateway], http: [{timeout: 7s, route: [{destination: {host: fleetman-api-gateway}}]}]}", false},
-		{virtual, "{hosts: [nobody.example], http: [{timeout: 7s, route: [{destination: {host: fleetman-api-gateway}}]}]}", false},
-		{virtual, "{hosts: [fleetman-api-gateway], exportTo: [other], http: [{timeout: 7s, route: [{destination: {host: fleetman-api-gateway}}]}]}", true},
-		{"networking.istio.io/v1 ServiceEntry", "{hosts: [a.example.com], exportTo: [other], ports: [{number: 8080, name: http, protocol: HTTP}], resolution: DNS}", true},
-		{"networking.istio.io/v1 WorkloadEntry", "{address: 127.0.0.77, labels: {app: nobody}}", true},
-		{"security.istio.io/v1 PeerAuthentication", "{selector: {matchLabels: {app: nobody}}, mtls: {mode: STRICT}}", true},
-		{"security.istio.io/v1 PeerAuthentication", "{selector: {matchLabels: {app: staff-service}}, portLevelMtls: {'8081': {mode: STRICT}}}", true},
-		{"security.istio.io/v1 PeerAuthentication", "{selector: {matchLabels: {app: staff-service}}, portLevelMtls: {'8080': {mode: STRICT}}}", false},
-		{"security.istio.io/v1 AuthorizationPolicy", "{selector: {matchLabels: {app: nobody}}}", true},
-		{"security.istio.io/v1 RequestAuthentication", "{selector: {matchLabels: {app: staff-service}}}", true},
-		{"telemetry.istio.io/v1 Telemetry", "{tracing: [{randomSamplingPercentage: 7}]}", true},
-		{"telemetry.istio.io/v1 Telemetry", "{metrics: [{overrides: [{disabled: true}]}]}", true},
-		{"telemetry.istio.io/v1 Telemetry", "{accessLogging: [{providers: [{name: loki}]}]}", true},
-		{"telemetry.istio.io/v1 Telemetry", "{accessLogging: [{disabled: true}]}", true},
-		{"telemetry.istio.io/v1 Telemetry", "{accessLogging: [{disabled: true, providers: [{name: envoy}]}]}", false},
-		{"networking.istio.io/v1 Sidecar", "{workloadSelector: {labels: {app: nobody}}, outboundTrafficPolicy: {mode: REGISTRY_ONLY}}", true},
-		{filter, patch("CLUSTER", "cluster: {service: "+full+"}", merge), false},
-		{filter, patch("CLUSTER", "cluster: {service: fleetman-staff-service}", merge), true},
-		{filter, patch("CLUSTER", "cluster: {service: "+full+", subset: nobody}", merge), true},
-		{filter, patch("CLUSTER", "context: SIDECAR_OUTBOUND, cluster: {portNumber: 8081}", merge), true},
-		{filter, patch("CLUSTER", "cluster: {name: 'inbound|8080||'}", merge), false},
-		{filter, patch("CLUSTER", "cluster: {name: InboundPassthroughCluster}", merge), false},
-		{filter, patch("CLUSTER", "proxy: {proxyVersion: '^1\\.20.*'}", merge), true},
-		{filter, patch("HTTP_FILTER", "context: SIDECAR_INBOUND, listener: {portNumber: 8080, filterChain: {filter: {name: "+manager+", subFilter: {name: envoy.filters.http.router}}}}", insert), false},
-		{filter, patch("HTTP_FILTER", "context: SIDECAR_INBOUND, listener: {portNumber: 8081, filterChain: {filter: {name: "+manager+", subFilter: {name: envoy.filters.http.router}}}}", insert), true},
-		{filter, patch("HTTP_FILTER", "context: SIDECAR_OUTBOUND, listener: {portNumber: 8080, filterChain: {filter: {name: "+manager+", subFilter: {name: envoy.filters.http.fault}}}}", insert), false},
-		{filter, patch("HTTP_FILTER", "context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: "+manager+", subFilter: {name: istio.alpn}}}}", insert), true},
-		{filter, patch("HTTP_FILTER", "context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: "+manager+", subFilter: {name: envoy.filters.http.jwt_authn}}}}", insert), true},
-		{filter, patch("VIRTUAL_HOST", "context: SIDECAR_OUTBOUND, routeConfiguration: {name: '8080', vhost: {name: '"+full+":8080'}}", "operation: MERGE, value: {per_request_buffer_limit_bytes: 7777}}"), false},
-		{filter, patch("VIRTUAL_HOST", "context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: 'fleetman-staff-service:8080'}}", "operation: MERGE, value: {per_request_buffer_limit_bytes: 7777}}"), true},
-		{filter, patch("VIRTUAL_HOST", "context: SIDECAR_INBOUND, routeConfiguration: {vhost: {name: 'inbound|http|8080'}}", "operation: MERGE, value: {per_request_buffer_limit_bytes: 7777}}"), false},
-		{filter, patch("HTTP_ROUTE", "context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {route: {name: default}}}", "operation: MERGE, value: {route: {timeout: 7s}}}"), false},
-		{filter, patch("HTTP_ROUTE", "context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {route: {name: nobody}}}", "operation: MERGE, value: {route: {timeout: 7s}}}"), true},
-	} {
-		apiVersion, kind, _ := strings.Cut(test.kind, " ")
-		applied, err := m.Apply(t.Context(), plus(t, base, "apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: a}\nspec: "+test.spec+"\n"))
-		if err != nil {
-			t.Errorf("%s %s: %v", test.kind, test.spec, err)
+	objects, err := manifest.Decode("idle.yaml", []byte(read(t, "testdata/idle.yaml")))
+	require.NoError(t, err)
+	for _, object := range objects {
+		what := object.Kind + " " + string(object.JSON)
+		applied, err := m.Apply(t.Context(), &manifest.Objects{All: append(slices.Clone(base.All), object)})
+		if !assert.NoError(t, err, what) {
 			continue
 		}
 		noted := slices.ContainsFunc(applied.Notes, func(note string) bool { return strings.Contains(note, "changes no proxy") })
-		if same := bytes.Equal(generated(t, m), before); same != test.idle || noted != test.idle {
-			t.Errorf("%s %s: changes no proxy: %v, notes %q, want %v", test.kind, test.spec, same, applied.Notes, test.idle)
-		}
+		idle, same := object.Name == "idle", bytes.Equal(generated(t, m), before)
+		assert.Equal(t, []bool{idle, idle}, []bool{same, noted}, "%s: the same configuration, and a note; notes %q", what, applied.Notes)
 	}
 }
 
