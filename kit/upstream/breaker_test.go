@@ -210,7 +210,7 @@ func TestAllOpenIsRefusedImmediately(t *testing.T) {
 		if left := b.budget().saved.Load(); left < saved {
 			t.Errorf("refusals took %d hundredths of a retry", saved-left)
 		}
-		_, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
+		_, err := b.RoundTrip(request(t.Context(), "GET", "/driver/x", ""))
 		var reasoned interface{ Reason() string }
 		if !errors.As(err, &reasoned) || reasoned.Reason() != refused {
 			t.Errorf("got %v", err)
@@ -451,7 +451,7 @@ func TestEndpointKeepsTheName(t *testing.T) {
 			return answered200("ok"), nil
 		}, nil, "[::1]:80")
 		for given, want := range map[string]string{"": "staff-service:8080", "fleet.example": "fleet.example"} {
-			r := b.request(t.Context(), "GET", "/driver/City%20Truck?a=b", "")
+			r := request(t.Context(), "GET", "/driver/City%20Truck?a=b", "")
 			r.Host = given
 			before := *r.URL
 			b.is(b.read(b.RoundTrip(r)), "200 ok")

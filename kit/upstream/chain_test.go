@@ -1,12 +1,12 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -258,14 +258,20 @@ func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // request returns a request to the upstream by its name.
-func (b *bench) request(ctx context.Context, method, path, body string) *http.Request {
-	var from io.Reader
+func request(ctx context.Context, method, path, body string) *http.Request {
+	r := httptest.NewRequestWithContext(ctx, method, "http://staff-service:8080"+path, nil)
+	r.Body = nil // as http.NewRequest has it
 	if body != "" {
-		from = bytes.NewReader([]byte(body))
+		SetBody(r, []byte(body))
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://staff-service:8080"+path, from)
-	if err != nil {
-		b.t.Fatal(err)
+	return r
+}
+
+// get returns a GET of path; headers are names and values in turn.
+func get(path string, headers ...string) *http.Request {
+	r := request(context.Background(), http.MethodGet, path, "")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
 	}
 	return r
 }
@@ -298,7 +304,7 @@ func (b *bench) getAndLeave(d time.Duration) string {
 func (b *bench) callAs(ctx context.Context, method, path, body string) string {
 	b.t.Helper()
 	begin := time.Now()
-	resp, err := b.RoundTrip(b.request(ctx, method, path, body))
+	resp, err := b.RoundTrip(request(ctx, method, path, body))
 	result := b.read(resp, err)
 	if took := time.Since(begin); took > b.cfg.Timeout {
 		b.t.Errorf("took %s, longer than the total timeout", took)
@@ -415,16 +421,19 @@ func stages(chain any) (names []string) {
 	return names
 }
 
-// RESILIENCE=off leaves the total timeout, trace and dial. Each stage can be switched on alone.
+// RESILIENCE=off leaves the total timeout, trace and dial, also if stages have variables of their own. Each stage
+// can be switched on alone.
 func TestNesting(t *testing.T) {
 	some := &fallback{}
+	each := []string{"FALLBACK", "true", "RETRY_ATTEMPTS", "3", "BREAKER_FAILURES", "1", "BULKHEAD", "1", "ATTEMPT_TIMEOUT", "1s"}
 	for name, tc := range map[string]struct {
 		cfg      Config
 		fallback *fallback
 		want     string
 	}{
 		"off":                               {library(t, "RESILIENCE", "off"), some, "totalTimeout observe.measured"},
-		"off wins":                          {library(t, "RESILIENCE", "off", "FALLBACK", "true", "RETRY_ATTEMPTS", "3", "BREAKER_FAILURES", "1", "BULKHEAD", "1", "ATTEMPT_TIMEOUT", "1s"), some, "totalTimeout observe.measured"},
+		"off, without blanks":               {library(t, append([]string{"RESILIENCE", " off "}, each...)...), some, "totalTimeout observe.measured"},
+		"neither off nor library":           {library(t, append([]string{"RESILIENCE", ""}, each...)...), some, "fallback totalTimeout retry balancer bulkhead attemptTimeout whole observe.measured"},
 		"library":                           {library(t), some, "fallback totalTimeout retry balancer bulkhead attemptTimeout whole observe.measured"},
 		"library, nothing to fall to":       {library(t), nil, "totalTimeout retry balancer bulkhead attemptTimeout whole observe.measured"},
 		"only fallback":                     {only(t, "FALLBACK", "true"), some, "fallback totalTimeout observe.measured"},

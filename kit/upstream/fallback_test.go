@@ -46,43 +46,37 @@ func TestFallback(t *testing.T) {
 		b.is(b.call("GET", "/driver/posted", ""), nobody) // the answer to a POST is not used for a GET
 		time.Sleep(24 * time.Hour)
 		b.is(b.get(), "200 x (last-known; age=86412s)")
-
-		b.answer = always(200, "fresh")
-		b.is(b.get(), "200 fresh")
-		b.answer = statuses(503)
-		b.is(b.get(), "200 fresh (last-known; age=0s)")
 		b.closed()
 	})
 }
 
-// Which answers are stored, and which delete a stored one.
-func TestForgetting(t *testing.T) {
-	for status, want := range map[int]string{
-		404: nobody,
-		410: nobody,
-		400: "200 known (last-known; age=1s)",
-		401: "200 known (last-known; age=1s)",
-		302: "200 known (last-known; age=1s)",
+// Which answers of an upstream replace a stored one, and which delete it. Each is passed on unchanged.
+func TestWhatIsStored(t *testing.T) {
+	const kept = "200 known (last-known; age=1s)"
+	for name, tc := range map[string]struct {
+		answer answerer
+		passed string
+		then   string // while the upstream fails
+	}{
+		"200":             {always(200, "fresh"), "200 fresh", "200 fresh (last-known; age=0s)"},
+		"302":             {statuses(302), "302 x", kept},
+		"400":             {statuses(400), "400 x", kept},
+		"401":             {statuses(401), "401 x", kept},
+		"404":             {statuses(404), "404 x", nobody},
+		"410":             {statuses(410), "410 x", nobody},
+		"degraded":        {always(200, "stale", FallbackHeader, "last-known; age=99s"), "200 stale (last-known; age=99s)", kept},
+		"encoded":         {always(200, "zipped", "Content-Encoding", "gzip"), "200 zipped", kept},
+		"an injected 200": {always(200, "", "X-Fault", "status"), "200 ", kept},
+		"an injected 404": {always(404, "", "X-Fault", "status"), "404 ", kept},
 	} {
-		bubble(t, fmt.Sprint(status), func(t *testing.T) {
-			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), inTurn(always(200, "known"), statuses(status), statuses(502)), somebody)
+		bubble(t, name, func(t *testing.T) {
+			b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), inTurn(always(200, "known"), tc.answer, statuses(502)), somebody)
 			b.is(b.get(), "200 known")
 			time.Sleep(time.Second)
-			b.is(b.get(), fmt.Sprintf("%d x", status))
-			b.is(b.get(), want)
+			b.is(b.get(), tc.passed)
+			b.is(b.get(), tc.then)
 		})
 	}
-}
-
-// A degraded answer of the upstream is passed on unchanged and not stored.
-func TestDegradedAnswersAreNotStored(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), inTurn(always(200, "fresh"), always(200, "stale", FallbackHeader, "last-known; age=99s"), reset), somebody)
-		b.is(b.get(), "200 fresh")
-		time.Sleep(3 * time.Second)
-		b.is(b.get(), "200 stale (last-known; age=99s)")
-		b.is(b.get(), "200 fresh (last-known; age=3s)")
-	})
 }
 
 // There is no fallback if the caller has left, but there is one after the caller's timeout.
@@ -149,34 +143,4 @@ func TestSlowAnswerIsOld(t *testing.T) {
 			b.is(b.get(), want)
 		})
 	}
-}
-
-// A stored answer has the memory of its length and can be read concurrently.
-func TestStoredAnswers(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t), func(r *http.Request, _ int) (*http.Response, error) {
-			resp := answered200(strings.Repeat("x", 20))
-			resp.ContentLength = -1
-			if r.URL.Path == "/driver/zipped" {
-				resp.Header.Set("Content-Encoding", "gzip")
-			}
-			return resp, nil
-		}, somebody)
-		b.get()
-		b.call("GET", "/driver/zipped", "")
-		s := find[*fallback](b.RoundTripper).known
-		if kept, ok := s.peek("/driver/x"); !ok || s.recent.lru.Len()+s.frequent.lru.Len() != 1 || cap(kept.body) > 32 {
-			t.Errorf("kept %d and %d, of %d bytes", s.recent.lru.Len(), s.frequent.lru.Len(), cap(kept.body))
-		}
-	})
-}
-
-// An injected answer is not stored.
-func TestInjectedAnswersAreNotStored(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		b := newBench(t, library(t, "RETRY_ATTEMPTS", "0"), inTurn(always(200, "real"), always(200, "", "X-Fault", "status"), always(404, "", "X-Fault", "status"), statuses(502)), somebody)
-		for _, want := range []string{"200 real", "200 ", "404 ", "200 real (last-known; age=0s)"} {
-			b.is(b.get(), want)
-		}
-	})
 }

@@ -205,18 +205,16 @@ func trial(t *testing.T, tp topology, f namedFault, all, library bool) map[strin
 	s := &site{t: t, library: library, random: rand.New(rand.NewPCG(1, 2)), fault: f, all: all}
 	chain := tp.build(s)
 	served := make(map[string]float64)
+	for _, route := range tp.routes {
+		served[route] = 0 // so that the table has all routes
+	}
 	var mu sync.Mutex
 	var calls sync.WaitGroup
 	for range callsOfTrial {
 		for _, route := range tp.routes {
 			calls.Go(func() {
 				begin := time.Now()
-				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://upstream:8080"+route, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				resp, err := chain.RoundTrip(r)
+				resp, err := chain.RoundTrip(request(t.Context(), "GET", route, ""))
 				if err == nil {
 					_, err = readAll(resp)
 				}
@@ -230,8 +228,5 @@ func trial(t *testing.T, tp topology, f namedFault, all, library bool) map[strin
 		time.Sleep(50 * time.Millisecond)
 	}
 	calls.Wait()
-	for _, route := range tp.routes {
-		served[route] += 0 // so that the table has all routes
-	}
 	return served
 }

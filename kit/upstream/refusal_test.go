@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -170,10 +171,7 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 				if through == "Do" {
 					_, err = c.Do(t.Context(), "GET", "/endless", nil)
 				} else {
-					r, bad := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/endless", nil)
-					if bad != nil {
-						t.Fatal(bad)
-					}
+					r := httptest.NewRequestWithContext(t.Context(), "GET", s.URL+"/endless", nil)
 					var resp *http.Response
 					if resp, err = c.RoundTripper().RoundTrip(r); err == nil {
 						_, err = io.ReadAll(resp.Body)
@@ -186,20 +184,6 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 				// It has not begun if a busy machine took all of the time.
 				servertest.Eventually(t, "the upstream stops sending", func() bool { return sending.Load() == 0 })
 			})
-		}
-	}
-}
-
-// RESILIENCE=off switches off stages that have variables of their own. Without RESILIENCE, these stages are on.
-func TestOffWins(t *testing.T) {
-	stages := map[string]string{
-		"FALLBACK": "true", "RETRY_ATTEMPTS": "3", "BREAKER_FAILURES": "3", "BULKHEAD": "5", "ATTEMPT_TIMEOUT": "1s", "UPSTREAM_TIMEOUT": "5s",
-	}
-	for mode, on := range map[string]bool{"": true, "off": false, " off ": false, "library": true} {
-		stages["RESILIENCE"] = mode
-		cfg, err := envtest.Read(stages, ReadConfig)
-		if got := cfg.Fallback && cfg.Retry.Attempts == 3 && cfg.hasAttempts(); err != nil || got != on || !on && (cfg.Fallback || cfg.hasAttempts()) || cfg.Timeout != 5*time.Second {
-			t.Errorf("RESILIENCE=%q: got %+v, %v", mode, cfg, err)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package upstream
 
 import (
-	"context"
+	"cmp"
 	"io"
 	"math"
 	"net"
@@ -22,46 +22,26 @@ import (
 func TestNoAttemptsBesideTheChains(t *testing.T) {
 	const idle = 20
 	off, on := library(t, "RESILIENCE", "off", "UPSTREAM_TIMEOUT", "2m"), library(t, patient...)
-	send := func(method, path string, body []byte) func(context.Context, *Client, string) error {
-		return func(ctx context.Context, c *Client, _ string) error {
-			_, err := c.Do(ctx, method, path, body)
-			return err
-		}
-	}
-	do := func(method string) func(context.Context, *Client, string) error {
-		return send(method, "/driver/x/1", nil)
-	}
 	report := []byte("a report")
-	withNoBody := func(method string) func(context.Context, *Client, string) error {
-		return func(ctx context.Context, c *Client, url string) error {
-			r, err := http.NewRequestWithContext(ctx, method, url+"/driver/x/1", http.NoBody)
-			if err != nil {
-				return err
-			}
-			resp, err := c.RoundTripper().RoundTrip(r)
-			if err == nil {
-				resp.Body.Close()
-			}
-			return err
-		}
-	}
 	for name, tc := range map[string]struct {
-		cfg         Config
-		call        func(context.Context, *Client, string) error
-		key         string // X-Idempotency-Key, which makes a POST safe for net/http
-		least, most int64
+		cfg          Config
+		method, path string // empty path: /driver/x/1
+		body         []byte
+		noBody       bool   // http.NoBody instead of nil
+		key          string // X-Idempotency-Key, which makes a POST safe for net/http
+		least, most  int64
 	}{
-		"off":                        {off, do("GET"), "", 4, idle + 1},
-		"off, a POST with a key":     {off, do("POST"), "1", 4, idle + 1},
-		"library":                    {on, do("GET"), "", 3, 3},
-		"library, HEAD":              {on, do("HEAD"), "", 3, 3},
-		"library, no body":           {on, withNoBody("GET"), "", 3, 3},
-		"library, OPTIONS":           {on, withNoBody("OPTIONS"), "", 1, 1},
-		"library, POST":              {on, do("POST"), "", 1, 1},
-		"library, a POST with a key": {on, do("POST"), "1", 1, 1},
-		"library, key and body":      {on, send("POST", "/driver/x/1", report), "1", 1, 1},
-		"library, key and report":    {on, send("POST", "/vehicles/", report), "1", 3, 3},
-		"only retry":                 {only(t, "RETRY_ATTEMPTS", "2", "UPSTREAM_TIMEOUT", "2m"), do("GET"), "", 2, 2},
+		"off":                        {cfg: off, method: "GET", least: 4, most: idle + 1},
+		"off, a POST with a key":     {cfg: off, method: "POST", key: "1", least: 4, most: idle + 1},
+		"library":                    {cfg: on, method: "GET", least: 3, most: 3},
+		"library, HEAD":              {cfg: on, method: "HEAD", least: 3, most: 3},
+		"library, no body":           {cfg: on, method: "GET", noBody: true, least: 3, most: 3},
+		"library, OPTIONS":           {cfg: on, method: "OPTIONS", noBody: true, least: 1, most: 1},
+		"library, POST":              {cfg: on, method: "POST", least: 1, most: 1},
+		"library, a POST with a key": {cfg: on, method: "POST", key: "1", least: 1, most: 1},
+		"library, key and body":      {cfg: on, method: "POST", body: report, key: "1", least: 1, most: 1},
+		"library, key and report":    {cfg: on, method: "POST", path: "/vehicles/", body: report, key: "1", least: 3, most: 3},
+		"only retry":                 {cfg: only(t, "RETRY_ATTEMPTS", "2", "UPSTREAM_TIMEOUT", "2m"), method: "GET", least: 2, most: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var resets atomic.Bool
@@ -100,17 +80,28 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 				ctx = observe.Carry(ctx, http.Header{"X-Idempotency-Key": {tc.key}})
 			}
 			c := newSet(t, tc.cfg).New("staff-service", address(t, s.URL))
+			call := func() error {
+				r := c.request(ctx, tc.method, cmp.Or(tc.path, "/driver/x/1"), tc.body)
+				if tc.noBody {
+					r.Body = http.NoBody
+				}
+				resp, err := c.RoundTripper().RoundTrip(r)
+				if err == nil {
+					resp.Body.Close()
+				}
+				return err
+			}
 			var calls sync.WaitGroup
 			for range idle {
 				calls.Go(func() {
-					if err := tc.call(ctx, c, s.URL); err != nil {
+					if err := call(); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			calls.Wait()
 			resets.Store(true)
-			if err := tc.call(ctx, c, s.URL); err == nil {
+			if err := call(); err == nil {
 				t.Error("got an answer")
 			}
 			n := got.Load()

@@ -318,7 +318,7 @@ func TestEmptyPostStaysEmpty(t *testing.T) {
 			}
 			return statuses(502, 200)(r, n)
 		}, nil)
-		r := b.request(t.Context(), "POST", "/vehicles/", "")
+		r := request(t.Context(), "POST", "/vehicles/", "")
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
 		b.is(b.read(b.RoundTrip(r)), "200 x")
 	})
@@ -328,7 +328,7 @@ func TestEmptyPostStaysEmpty(t *testing.T) {
 func TestGetBodyFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), statuses(502), nil)
-		r := b.request(t.Context(), "POST", "/vehicles/", "a report")
+		r := request(t.Context(), "POST", "/vehicles/", "a report")
 		r.GetBody = func() (io.ReadCloser, error) { return nil, errReset }
 		b.is(b.read(b.RoundTrip(r)), errReset.Error())
 		b.tried(0)
@@ -361,7 +361,7 @@ func TestLeastRest(t *testing.T) {
 func TestBodyThatDoesNotRewindIsSentOnce(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		b := newBench(t, library(t), statuses(502, 200), nil)
-		r := b.request(t.Context(), "POST", "/vehicles/", "a report")
+		r := request(t.Context(), "POST", "/vehicles/", "a report")
 		r.GetBody = nil
 		b.is(b.read(b.RoundTrip(r)), "502 x")
 		if made := b.tried(1); made[0].body != "a report" {

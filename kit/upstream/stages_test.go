@@ -14,15 +14,6 @@ import (
 
 // Each test here needs one stage only.
 
-func ask(t *testing.T, stage http.RoundTripper, method, path, body string) (*http.Response, error) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://staff-service:8080"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stage.RoundTrip(r)
-}
-
 func TestBreakerAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		mayOpen, changes := true, ""
@@ -67,13 +58,7 @@ func TestBalancerAlone(t *testing.T) {
 		b := newBalancer(BreakerConfig{Scope: scopeEndpoint, Failures: 1, OpenTime: time.Second, Growth: 1, MaxOpenPercent: 100, Probes: 1},
 			func(context.Context) ([]string, error) { return []string{"a:80", "b:80"}, nil },
 			func(r *http.Request) bool { return r.URL.Path == "/refused" }, func(transition) {}, nil)
-		pick := func(path string) (picked, error) {
-			r, err := http.NewRequestWithContext(t.Context(), "GET", "http://x"+path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return b.Pick(r)
-		}
+		pick := func(path string) (picked, error) { return b.Pick(get(path)) }
 		for _, want := range []string{"a:80", "b:80", "a:80"} {
 			p, err := pick("/")
 			if err != nil || p.addr != want {
@@ -136,7 +121,7 @@ func TestRetryAlone(t *testing.T) {
 		rt := newRetry(RetryConfig{Attempts: 3, Backoff: 10 * time.Millisecond, BackoffMax: time.Second, BudgetPercent: 20}, func() float64 { return .5 }, w)
 		retries := 0
 		rt.retried = func(context.Context, string) { retries++ }
-		resp, err := ask(t, rt, "POST", "/vehicles/", "a report")
+		resp, err := rt.RoundTrip(request(t.Context(), "POST", "/vehicles/", "a report"))
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatal(resp, err)
 		}
@@ -154,12 +139,12 @@ func TestRetryAlone(t *testing.T) {
 
 func TestAttemptTimeoutAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		_, err := ask(t, newAttemptTimeout(time.Second, time.Minute, newWire(hang)), "GET", "/", "")
+		_, err := newAttemptTimeout(time.Second, time.Minute, newWire(hang)).RoundTrip(get("/"))
 		if err != context.DeadlineExceeded || time.Since(epoch) != time.Second {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
 		// The timeout applies to the body too, if no inner stage has read it.
-		resp, err := ask(t, newAttemptTimeout(time.Second, time.Minute, newWire(crawling)), "GET", "/", "")
+		resp, err := newAttemptTimeout(time.Second, time.Minute, newWire(crawling)).RoundTrip(get("/"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +157,7 @@ func TestAttemptTimeoutAlone(t *testing.T) {
 
 func TestTotalTimeoutAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		_, err := ask(t, totalTimeout{time.Second, newWire(hang)}, "GET", "/", "")
+		_, err := totalTimeout{time.Second, newWire(hang)}.RoundTrip(get("/"))
 		if err != context.DeadlineExceeded || time.Since(epoch) != time.Second {
 			t.Errorf("got %v after %s", err, time.Since(epoch))
 		}
@@ -180,7 +165,7 @@ func TestTotalTimeoutAlone(t *testing.T) {
 }
 
 func TestWholeAlone(t *testing.T) {
-	if _, err := ask(t, whole{newWire(brokenOff)}, "GET", "/", ""); err != io.ErrUnexpectedEOF {
+	if _, err := (whole{newWire(brokenOff)}).RoundTrip(get("/")); err != io.ErrUnexpectedEOF {
 		t.Errorf("got %v, want a failed attempt", err)
 	}
 }
@@ -190,12 +175,12 @@ func TestFallbackAlone(t *testing.T) {
 		kinds := ""
 		f := &fallback{next: newWire(statuses(200, 503, 503)), known: newStore(nil), fellBack: func(_ context.Context, kind, _, _ string) { kinds += kind }}
 		for _, want := range []string{"", "last-known; age=0s"} {
-			resp, err := ask(t, f, "GET", "/driver/x", "")
+			resp, err := f.RoundTrip(get("/driver/x"))
 			if err != nil || resp.StatusCode != 200 || resp.Header.Get(FallbackHeader) != want {
 				t.Fatal(resp, err)
 			}
 		}
-		if resp, err := ask(t, f, "GET", "/driver/y", ""); err != nil || resp.StatusCode != 503 || kinds != "last-known" {
+		if resp, err := f.RoundTrip(get("/driver/y")); err != nil || resp.StatusCode != 503 || kinds != "last-known" {
 			t.Errorf("got %v, %v, fell back to %q", resp, err, kinds)
 		}
 	})

@@ -85,11 +85,7 @@ func TestEvents(t *testing.T) {
 	s := servertest.Serve(t, shown.Events)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	req, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := http.DefaultTransport.RoundTrip(httptest.NewRequestWithContext(ctx, "GET", s.URL, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,20 +3,10 @@ package upstream
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 )
-
-// get returns a GET of path; headers are names and values in turn.
-func get(path string, headers ...string) *http.Request {
-	r := httptest.NewRequest("GET", "http://s"+path, nil)
-	for i := 0; i+1 < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
-	return r
-}
 
 func newKnown(body string) known { return known{body: []byte(body), at: time.Now()} }
 

@@ -76,7 +76,7 @@ func TestTimeLeftLeavesTheCallersHeaders(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			return answer(503, ""), nil
 		}, nil)
-		r := b.request(t.Context(), "GET", "/driver/x", "")
+		r := request(t.Context(), "GET", "/driver/x", "")
 		r.Header.Set("X-My-Header", "canary")
 		r.Header.Set(timeLeft, "77")
 		b.is(b.read(b.RoundTrip(r)), "503 ")
@@ -124,7 +124,7 @@ func TestTotalTimeoutWithoutAttempts(t *testing.T) {
 		}
 		b.closed()
 		b.answer = func(r *http.Request, n int) (*http.Response, error) { ctx = r.Context(); return ok(r, n) }
-		resp, err := b.RoundTrip(b.request(t.Context(), "GET", "/driver/x", ""))
+		resp, err := b.RoundTrip(request(t.Context(), "GET", "/driver/x", ""))
 		if err != nil || ctx.Err() != nil {
 			t.Fatal(err, ctx.Err())
 		}
@@ -173,7 +173,7 @@ func TestBodyIsClosed(t *testing.T) {
 			b := newBench(t, library(t, values...), reset, nil)
 			for range 3 { // a breaker refuses the calls after the first one
 				body := &closing{Reader: strings.NewReader("x")}
-				r := b.request(t.Context(), "POST", "/driver/x/1", "")
+				r := request(t.Context(), "POST", "/driver/x/1", "")
 				r.Body, r.ContentLength = body, 1
 				if _, err := b.RoundTrip(r); err == nil || !body.closed {
 					t.Errorf("got %v, closed: %t", err, body.closed)
