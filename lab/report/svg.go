@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	_ "embed"
 	"fmt"
 	"html"
 	"strconv"
@@ -20,16 +21,11 @@ const (
 	svgPlot  = 760 // the width of a run
 )
 
-// svgStyle has the colours of Okabe and Ito, which differ for people who are
-// colour-blind too, for light and dark. The paper is drawn, so that the text can
-// be read on any page.
-const svgStyle = `<style>
-text{font:13px system-ui,sans-serif;fill:#1f2328}.head{font-weight:600}text.small{font-size:11px;fill:#59636e}.middle{text-anchor:middle}.end{text-anchor:end}
-.paper{fill:#fff}.good{fill:#009e73}.degraded{fill:#e69f00}.failed{fill:#d55e00}
-.window{fill:#59636e;fill-opacity:.2}.lane{fill:#d1d9e0;opacity:.45}.open{fill:#a40e26}.halfopen{fill:#bf6fb0}.ejected{fill:#6639ba}.down{fill:#1f2328}.mark{fill:#59636e}
-.tries{fill:none;stroke:#0072b2;stroke-width:2;vector-effect:non-scaling-stroke}.one{stroke:#59636e;stroke-dasharray:3 3}.grid{stroke:#d1d9e0}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}text.small{fill:#9da7b3}.paper{fill:#0d1117}.open{fill:#ff7b89}.halfopen{fill:#d9a3cf}.ejected{fill:#b392f0}.down{fill:#e6edf3}.mark{fill:#9da7b3}.tries{stroke:#56b4e9}.grid{stroke:#3d444d}.lane{fill:#3d444d}}
-</style>`
+// pictureFile is what every picture has around its content. Its colours are those of Okabe and Ito, which differ for
+// people who are colour-blind too, for light and dark. The paper is drawn, so that the text can be read on any page.
+//
+//go:embed page/picture.svg
+var pictureFile string
 
 // svgCanvas is a picture that is being drawn, within its padding.
 type svgCanvas struct {
@@ -50,16 +46,10 @@ func (s *svgCanvas) rect(class string, x, y, width, height float64) {
 
 // picture is the whole file. The description is for screen readers.
 func (s *svgCanvas) picture(title, description string) string {
-	width, height := s.width+2*svgPad, s.height+2*svgPad
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %[1]v %[2]v" role="img" aria-labelledby="title description">
-<title id="title">%[3]s</title>
-<desc id="description">%[4]s</desc>
-%[5]s
-<rect class="paper" width="%[1]v" height="%[2]v" rx="6"/>
-<g transform="translate(%[6]d %[6]d)">
-%[7]s</g>
-</svg>
-`, width, height, html.EscapeString(title), html.EscapeString(description), svgStyle, svgPad, s.String())
+	return strings.NewReplacer(
+		"WIDTH", fmt.Sprintf("%.0f", s.width+2*svgPad), "HEIGHT", fmt.Sprintf("%.0f", s.height+2*svgPad), "PAD", strconv.Itoa(svgPad),
+		"TITLE", html.EscapeString(title), "DESCRIPTION", html.EscapeString(description), "CONTENT\n", s.String(),
+	).Replace(pictureFile)
 }
 
 // MatrixSVG draws faults × arms: in each field good, degraded and failed as one
