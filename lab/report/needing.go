@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 )
@@ -23,13 +25,13 @@ func (r *Run) findNeeding(streams []experiment.Stream) {
 		}
 	}
 	if len(all) <= 1 || r.watchedHop.Load {
-		r.needs = keys(all)
+		r.needs = sets.KeySet(all)
 		return
 	}
 	received := r.counters.Hop(r.watchedHop, 0, until).Requests / r.watchedHop.Calls
-	asMany := func(set map[string]bool) bool {
+	asMany := func(streams sets.Set[string]) bool {
 		n := 0.0
-		for stream := range set {
+		for stream := range streams {
 			n += all[stream]
 		}
 		return math.Abs(n-received) <= max(inFlight, received/10)
@@ -42,28 +44,20 @@ func (r *Run) findNeeding(streams []experiment.Stream) {
 	if received == 0 {
 		return
 	}
-	sets := []map[string]bool{keys(all)}
+	candidates := []sets.Set[string]{sets.KeySet(all)}
 	for stream := range all {
-		sets = append(sets, map[string]bool{stream: true})
+		candidates = append(candidates, sets.New(stream))
 	}
-	sets = slices.DeleteFunc(sets, func(set map[string]bool) bool { return !asMany(set) })
-	if len(sets) == 1 {
-		r.needs = sets[0]
+	candidates = slices.DeleteFunc(candidates, func(streams sets.Set[string]) bool { return !asMany(streams) })
+	if len(candidates) == 1 {
+		r.needs = candidates[0]
 	}
-}
-
-func keys(of map[string]float64) map[string]bool {
-	set := map[string]bool{}
-	for key := range of {
-		set[key] = true
-	}
-	return set
 }
 
 // leading returns the streams with the paths of some routes, or, if there are none, those
 // whose paths end like them: the services before may have cut off the beginning.
-func leading(streams []experiment.Stream, routes []string) map[string]bool {
-	whole, end := map[string]bool{}, map[string]bool{}
+func leading(streams []experiment.Stream, routes []string) sets.Set[string] {
+	whole, end := sets.New[string](), sets.New[string]()
 	for _, s := range streams {
 		path, _, _ := strings.Cut(s.Path, "?")
 		for _, route := range routes {
@@ -73,10 +67,10 @@ func leading(streams []experiment.Stream, routes []string) map[string]bool {
 				continue
 			}
 			if isPath(got, want) {
-				whole[s.Name] = true
+				whole.Insert(s.Name)
 			}
 			if isPath(got[len(got)-len(want):], want) {
-				end[s.Name] = true
+				end.Insert(s.Name)
 			}
 		}
 	}
@@ -107,5 +101,5 @@ func isPath(got, want []string) bool {
 // needing are the requests that lead to calls of the watched hop; none if it is unknown
 // which do.
 func (r *Run) needing(requests []record.Request) []record.Request {
-	return slices.DeleteFunc(slices.Clone(requests), func(q record.Request) bool { return !r.needs[q.Route] })
+	return slices.DeleteFunc(slices.Clone(requests), func(q record.Request) bool { return !r.needs.Has(q.Route) })
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	"fleetman.example/lab/experiment"
 	"fleetman.example/lab/record"
 	"fleetman.example/lab/stats"
@@ -57,7 +59,7 @@ type Run struct {
 	hasHop                bool
 	watched, watchedAfter record.HopCounts
 	watchedHop            record.Hop
-	needs                 map[string]bool // the streams that lead to it; nil: unknown
+	needs                 sets.Set[string] // the streams that lead to it; nil: unknown
 	counters              record.Counters
 }
 
@@ -185,12 +187,12 @@ func (r *Run) settle() {
 	c := r.seen
 	healthy := between(c.Requests, 0, c.FaultAt)
 	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, r.violates, count(healthy, r.violates).Share()+Tolerance); ok {
-		r.Contained = pointer(seconds(at - c.FaultAt))
+		r.Contained = new(seconds(at - c.FaultAt))
 		r.contained = between(c.Requests, at, c.RepairAt)
 	}
 	notGood := func(request record.Request) bool { return !r.inTime(request) }
 	if at, ok := settled(c.Requests, c.RepairAt, c.End, notGood, count(healthy, notGood).Share()+Tolerance); ok {
-		r.Recovered = pointer(seconds(at - c.RepairAt))
+		r.Recovered = new(seconds(at - c.RepairAt))
 	}
 }
 
