@@ -72,7 +72,7 @@ func isLastKnown(r record.Request) bool {
 func use(pick func(*Cost) Use, of func(Use) float64) func(*Run) *float64 {
 	return func(r *Run) *float64 {
 		if u := pick(&r.Cost); u.Processes > 0 {
-			return pointer(of(u))
+			return new(of(u))
 		}
 		return nil
 	}
@@ -121,7 +121,7 @@ func perRequest(of func(record.HopCounts) float64) func(*Run) *float64 {
 		if !r.hasHop || r.watched.Requests == 0 {
 			return nil
 		}
-		return pointer(of(r.watched) / r.watched.Requests)
+		return new(of(r.watched) / r.watched.Requests)
 	}
 }
 
@@ -173,11 +173,11 @@ var Columns = []Column{
 		Meaning: "attempts that the upstream worked on though no request got a good answer in time by them, of all that it received on the watched hop",
 	},
 	{
-		Name: "positions", Head: "positions/s", Unit: perSecond, Better: 1, in: []table{outcomes}, value: func(r *Run) *float64 { return pointer(r.positions) }, reports: true,
+		Name: "positions", Head: "positions/s", Unit: perSecond, Better: 1, in: []table{outcomes}, value: func(r *Run) *float64 { return new(r.positions) }, reports: true,
 		Meaning: "reports per second that reached the tracker",
 	},
 	{
-		Name: "gap", Head: "longest gap", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return pointer(r.gap) }, reports: true,
+		Name: "gap", Head: "longest gap", Unit: seconds3, Better: -1, in: []table{outcomes}, value: func(r *Run) *float64 { return new(r.gap) }, reports: true,
 		Meaning: "the longest time between two reports of one vehicle that reached the tracker, if any part of it lies between fault and repair. A healthy vehicle reports every 0.5 to 1.5 s, so up to 1.5 s is its own",
 	},
 	{

@@ -20,7 +20,7 @@ type Estimate struct {
 }
 
 func (e *Estimate) interval(i stats.Interval) {
-	e.Low, e.High = pointer(micro(i.Low)), pointer(micro(i.High))
+	e.Low, e.High = new(micro(i.Low)), new(micro(i.High))
 }
 
 // text is the value with its interval: 13.3 % (10.5..16.8).
@@ -69,16 +69,16 @@ func (c Column) of(r *Run) *float64 {
 		if count.N == 0 {
 			return nil
 		}
-		return pointer(micro(count.Share() * c.scaled(r)))
+		return new(micro(count.Share() * c.scaled(r)))
 	case c.quantile > 0:
 		value, _, ok := stats.NewSample(r.latencies).Quantile(c.quantile, stats.Confidence)
 		if !ok {
 			return nil
 		}
-		return pointer(micro(value))
+		return new(micro(value))
 	}
 	if v := c.value(r); v != nil {
-		return pointer(micro(*v))
+		return new(micro(*v))
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (f *Figure) shares(c Column, runs []Run, confidence float64) {
 		return
 	}
 	f.scale, f.effect = c.scaled(&runs[0]), pooled.N/effective.N
-	f.Value = pointer(micro(pooled.Share() * f.scale))
+	f.Value = new(micro(pooled.Share() * f.scale))
 	i := stats.Share(effective, confidence)
 	f.interval(stats.Interval{Low: i.Low * f.scale, High: i.High * f.scale})
 }
@@ -112,7 +112,7 @@ func (f *Figure) quantiles(c Column, runs []Run, confidence float64) {
 	}
 	value, i, ok := f.sample.Quantile(c.quantile, confidence)
 	if ok {
-		f.Value = pointer(micro(value))
+		f.Value = new(micro(value))
 		f.interval(i)
 		return
 	}
@@ -153,11 +153,11 @@ func (f *Figure) mean(c Column, runs []Run, confidence float64) {
 		f.Note = fmt.Sprintf("%d of %d runs %s", missing, len(runs), c.never)
 	}
 	if c.worst {
-		f.Value = pointer(slices.Max(values))
+		f.Value = new(slices.Max(values))
 		return
 	}
 	mean, i, ok := stats.Mean(values, confidence)
-	f.Value = pointer(micro(mean))
+	f.Value = new(micro(mean))
 	if len(values) < stats.FewestPairs {
 		var of float64
 		of, i, ok = stats.Mean(parts, confidence)
@@ -241,13 +241,13 @@ func (c Column) over(mine, others Figure, confidence float64) (d Difference) {
 		d.Pairs = runs // also when a run alone has no such quantile
 	}
 	d.Within = d.Pairs < stats.FewestPairs
-	d.Value = pointer(micro(*mine.Value - *others.Value))
+	d.Value = new(micro(*mine.Value - *others.Value))
 	switch {
 	case c.share != nil:
 		d.interval(stats.PairedShares(mine.counts, others.counts, [2]float64{mine.scale, others.scale}, confidence))
 	case len(pairs) >= stats.FewestPairs:
 		mean, i, _ := stats.Mean(pairs, confidence)
-		d.Value = pointer(micro(mean))
+		d.Value = new(micro(mean))
 		d.interval(i)
 	case mine.Low != nil && others.Low != nil:
 		d.interval(stats.Interval{Low: *mine.Low - *others.High, High: *mine.High - *others.Low})
@@ -357,8 +357,6 @@ func (u Unit) number(v float64) string {
 	}
 	return text
 }
-
-func pointer[T any](v T) *T { return &v }
 
 // micro rounds to a millionth.
 func micro(v float64) float64 { return math.Round(v*1e6) / 1e6 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -55,13 +56,10 @@ func (r Report) findings() []Finding {
 
 // anchor is a name as a part of a link.
 func anchor(kind, name string) string {
-	return kind + "-" + strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
-			return r
-		}
-		return '-'
-	}, name)
+	return kind + "-" + notInAnchor.ReplaceAllString(name, "-")
 }
+
+var notInAnchor = regexp.MustCompile(`[^a-zA-Z0-9-]`)
 
 // wording collects the parts of a sentence with their figures.
 type wording struct {

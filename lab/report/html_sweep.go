@@ -93,18 +93,17 @@ func (s Series) lines(class string, x func(string) float64, y func(float64) floa
 func (s Sweep) places() (at func(string) float64, values []string) {
 	values = s.values()
 	numbers := s.numbers()
+	place := func(value string) float64 {
+		if numbers == nil { // equally apart
+			return float64(slices.Index(values, value))
+		}
+		return numbers[value]
+	}
 	return func(value string) float64 {
-		n := float64(slices.Index(values, value))
-		if numbers != nil {
-			low, high := numbers[values[0]], numbers[values[len(values)-1]]
-			if high == low {
-				return 50
-			}
-			return 10 + 86*(numbers[value]-low)/(high-low)
+		low, high := place(values[0]), place(values[len(values)-1])
+		if high == low {
+			return 50
 		}
-		if len(values) > 1 {
-			return 10 + 86*n/float64(len(values)-1)
-		}
-		return 50
+		return 10 + 86*(place(value)-low)/(high-low)
 	}, values
 }

@@ -51,14 +51,14 @@ func repeatsOf(arms [][]Run) *Repeats {
 	_, mine := stats.Pool(same)
 	_, theirs := stats.Pool(others)
 	r := Repeats{SameSeed: pooled(same), OtherSeeds: pooled(others), Difference: Difference{Pairs: min(len(same), len(others))}}
-	r.Difference.Value = pointer(micro(mine.Share() - theirs.Share()))
+	r.Difference.Value = new(micro(mine.Share() - theirs.Share()))
 	r.Difference.interval(stats.ShareDifference(mine, theirs, stats.Confidence))
 	return &r
 }
 
 func pooled(counts []stats.Count) (f Figure) {
 	all, effective := stats.Pool(counts)
-	f.N, f.Value = int(all.N), pointer(micro(all.Share()))
+	f.N, f.Value = int(all.N), new(micro(all.Share()))
 	f.interval(stats.Share(effective, stats.Confidence))
 	return f
 }

@@ -33,7 +33,7 @@ func oldest(r *Run) *float64 {
 	var highest *float64
 	for _, request := range r.during {
 		if age, _ := request.LastKnown(); isLastKnown(request) && (highest == nil || age.Seconds() > *highest) {
-			highest = pointer(age.Seconds())
+			highest = new(age.Seconds())
 		}
 	}
 	return highest

@@ -55,7 +55,7 @@ func TestRecovered(t *testing.T) {
 	run.Requests = every(30, func(t float64) record.Request { return pick(t > 5 && t < 22, degraded) })
 	got := compute(run, slo, getOnly)
 	degradedThen, _ := column("degradedThen")
-	assert.Equal(t, []*float64{pointer(0.), pointer(.99), pointer(6.9)}, []*float64{got.Contained, degradedThen.of(&got), got.Recovered}, "contained, degraded then, recovered")
+	assert.Equal(t, []*float64{new(0.), new(.99), new(6.9)}, []*float64{got.Contained, degradedThen.of(&got), got.Recovered}, "contained, degraded then, recovered")
 }
 
 // TestDeliveries: a vehicle that stalls from 4 s to 9 s, another that never
