@@ -137,28 +137,19 @@ func (c *checker) runs() (all int) {
 	if len(e.Arms) > maxRuns || len(e.Faults) > maxRuns {
 		return maxRuns + 1
 	}
-	uses := func(parts ...any) (used []bool) {
-		names := placeholders(parts)
-		for _, axis := range e.Sweep {
-			used = append(used, slices.Contains(names, axis.Name))
-		}
-		return used
-	}
-	var arms, faults [][]bool
-	for _, arm := range e.Arms {
-		arms = append(arms, uses(e.whole(arm)))
-	}
+	var faults [][]string // the names of the axes that each uses
 	for _, fault := range e.Faults {
-		faults = append(faults, uses(fault))
+		faults = append(faults, placeholders(fault))
 	}
 	if len(faults) == 0 {
-		faults = [][]bool{uses()}
+		faults = [][]string{nil}
 	}
-	for _, arm := range arms {
-		for _, fault := range faults {
+	for _, arm := range e.Arms {
+		ofArm := placeholders(e.whole(arm))
+		for _, ofFault := range faults {
 			each := min(max(1, len(e.Seeds)), maxRuns+1) * min(max(1, e.Repeats), maxRuns+1)
-			for i, axis := range e.Sweep {
-				if arm[i] || fault[i] {
+			for _, axis := range e.Sweep {
+				if slices.Contains(ofArm, axis.Name) || slices.Contains(ofFault, axis.Name) {
 					each = min(each*max(1, len(axis.Values)), maxRuns+1)
 				}
 			}

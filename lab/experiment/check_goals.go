@@ -13,25 +13,24 @@ func (c *checker) oneOf(path, name string, known []string) {
 	c.must(len(known) == 0 || slices.Contains(known, name), path, "%.60q: must be one of %s", name, strings.Join(known, ", "))
 }
 
-// figure notes a name that is of no figure, and returns its unit.
-func (c *checker) figure(path, name string, figures []Figure) (unit string) {
+// figure returns the figure with a name, and notes a name that is of no figure.
+func (c *checker) figure(path, name string, figures []Figure) Figure {
 	if name == "" {
 		c.must(false, path, "missing: must be the name of a figure")
-		return ""
+		return Figure{}
 	}
-	if figures != nil {
-		c.oneOf(path, name, collect(figures, func(f Figure) string { return f.Name }))
+	c.oneOf(path, name, collect(figures, func(f Figure) string { return f.Name }))
+	i := slices.IndexFunc(figures, func(f Figure) bool { return f.Name == name })
+	if i < 0 {
+		return Figure{}
 	}
-	if i := slices.IndexFunc(figures, func(f Figure) bool { return f.Name == name }); i >= 0 {
-		unit = figures[i].Unit
-	}
-	return unit
+	return figures[i]
 }
 
 func (c *checker) goals(figures []Figure) {
 	for i, g := range c.e.Goals {
 		path := fmt.Sprintf("goals[%d]", i)
-		unit := c.figure(path+".figure", g.Figure, figures)
+		figure := c.figure(path+".figure", g.Figure, figures)
 		c.oneOf(path+".arm", g.Arm, c.e.armNames())
 		c.oneOf(path+".fault", g.Fault, c.e.faultNames())
 		if g.Over != "" {
@@ -40,9 +39,8 @@ func (c *checker) goals(figures []Figure) {
 				c.must(false, path+".over", "%.60q: swept by %s, which neither the arm %q nor the fault %q is: must have one value for each of theirs", g.Over, axis, g.Arm, g.Fault)
 			}
 		}
-		isMax := slices.ContainsFunc(figures, func(f Figure) bool { return f.Name == g.Figure && f.Max })
-		c.must(!isMax, path+".figure", "%q: the highest value of all runs has no interval: must be another figure, such as lastKnown", g.Figure)
-		for _, wrong := range g.mistakes(unit) {
+		c.must(!figure.Max, path+".figure", "%q: the highest value of all runs has no interval: must be another figure, such as lastKnown", g.Figure)
+		for _, wrong := range g.mistakes(figure.Unit) {
 			c.must(false, strings.TrimSuffix(path+"."+wrong.field, "."), "%s", wrong.text)
 		}
 		c.bound(path+".atLeast", g.AtLeast)

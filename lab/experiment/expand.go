@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,12 +60,7 @@ func (e *Experiment) whole(a Arm) Arm {
 		a.Manifests = below.Manifests
 	}
 	a.Manifests = slices.Clone(a.Manifests)
-	if a.Mesh == nil {
-		a.Mesh = below.Mesh
-	}
-	if a.Target == "" {
-		a.Target = below.Target
-	}
+	a.Mesh, a.Target = cmp.Or(a.Mesh, below.Mesh), cmp.Or(a.Target, below.Target)
 	a.Patches = append(slices.Clone(below.Patches), a.Patches...)
 	replicas := map[string]Count{}
 	maps.Copy(replicas, below.Replicas)

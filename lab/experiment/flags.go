@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -49,15 +50,11 @@ func ParseFault(text string) (Fault, error) {
 			return Fault{}, fmt.Errorf("%.100q: must be %s", text, form)
 		}
 		in := Injection{Service: m[1]}
-		switch number, err := strconv.Atoi(m[2]); {
-		case m[2] == "", m[2] == "one":
-			in.Replicas.Some = 1
-		case m[2] == "all":
-			in.Replicas.All = true
-		case err == nil && (number < 1 || number > maxCount):
-			return Fault{}, fmt.Errorf("%.100q: replicas: %d: must be %s", text, number, replicasForm)
+		number, notNumber := strconv.Atoi(m[2])
+		switch err := in.Replicas.read(cmp.Or(m[2], "one")); {
 		case err == nil:
-			in.Replicas.Some = number
+		case notNumber == nil:
+			return Fault{}, fmt.Errorf("%.100q: replicas: %d: must be %s", text, number, replicasForm)
 		case placeholder.FindString(m[2]) == m[2]:
 			in.Replicas.Swept = m[2]
 		default:

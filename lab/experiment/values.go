@@ -182,19 +182,6 @@ func (r Replicas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(max(1, r.Some))
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (r *Replicas) UnmarshalJSON(text []byte) error {
-	d := &decoder{lines: map[string]int{}}
-	var n yaml.Node
-	if err := yaml.Unmarshal(text, &n); err != nil || len(n.Content) != 1 {
-		return fmt.Errorf("replicas: %.60q: must be %s", text, replicasForm)
-	}
-	if r.decodeNode(d, n.Content[0], "replicas"); len(d.problems) > 0 {
-		return d.problems[0]
-	}
-	return nil
-}
-
 const replicasForm = "one, all, a number from 1 to 100, or a list of pods"
 
 func (r *Replicas) decodeNode(d *decoder, n *yaml.Node, path string) {
