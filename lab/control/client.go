@@ -43,9 +43,7 @@ func NewClient(state string) (*Client, error) {
 
 // Status returns the status of the fleet.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var status Status
-	err := c.read(ctx, http.MethodGet, "/status", nil, &status)
-	return status, err
+	return call[Status](ctx, c, http.MethodGet, "/status", nil, nil)
 }
 
 // Logs copies a pod's log to w, or every pod's when pod is "all".
@@ -57,7 +55,7 @@ func (c *Client) Logs(ctx context.Context, pod string, o local.LogOptions, w io.
 	if !o.Since.IsZero() {
 		query.Set("since", o.Since.Format(time.RFC3339Nano))
 	}
-	body, err := c.send(ctx, http.MethodGet, "/logs", query, http.NoBody)
+	body, err := c.send(ctx, http.MethodGet, "/logs", query, nil)
 	if err != nil {
 		return err
 	}
@@ -70,68 +68,53 @@ func (c *Client) Logs(ctx context.Context, pod string, o local.LogOptions, w io.
 
 // Kill sends a signal to a pod's process and returns a description of its effect.
 func (c *Client) Kill(ctx context.Context, pod string, sig syscall.Signal) (string, error) {
-	var result killed
-	err := c.read(ctx, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}}, &result)
+	result, err := call[killed](ctx, c, http.MethodPost, "/kill", url.Values{"pod": {pod}, "signal": {strconv.Itoa(int(sig))}}, nil)
 	return result.Did, err
 }
 
 // Stop starts to stop the fleet and returns at once. local.AwaitUnlocked waits for the end.
 func (c *Client) Stop(ctx context.Context) error {
-	var done struct{}
-	return c.read(ctx, http.MethodPost, "/stop", nil, &done)
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/stop", nil, nil)
+	return err
 }
 
 // Connect returns the fault of a pod's connections.
-func (c *Client) Connect(ctx context.Context, pod string) (state local.ConnectState, err error) {
-	err = c.read(ctx, http.MethodGet, "/connect", url.Values{"pod": {pod}}, &state)
-	return state, err
+func (c *Client) Connect(ctx context.Context, pod string) (local.ConnectState, error) {
+	return call[local.ConnectState](ctx, c, http.MethodGet, "/connect", url.Values{"pod": {pod}}, nil)
 }
 
 // SetConnect sets the fault of a pod's connections, none for an empty rule.
-func (c *Client) SetConnect(ctx context.Context, pod, rule string) (state local.ConnectState, err error) {
-	err = c.read(ctx, http.MethodPost, "/connect", url.Values{"pod": {pod}, "rule": {rule}}, &state)
-	return state, err
+func (c *Client) SetConnect(ctx context.Context, pod, rule string) (local.ConnectState, error) {
+	return call[local.ConnectState](ctx, c, http.MethodPost, "/connect", url.Values{"pod": {pod}, "rule": {rule}}, nil)
 }
 
 // Mesh returns the status of the mesh.
 func (c *Client) Mesh(ctx context.Context) (mesh.Status, error) {
-	var status mesh.Status
-	err := c.read(ctx, http.MethodGet, "/mesh", nil, &status)
-	return status, err
+	return call[mesh.Status](ctx, c, http.MethodGet, "/mesh", nil, nil)
 }
 
 // Apply replaces the manifests of the running mesh. The paths must be absolute.
 func (c *Client) Apply(ctx context.Context, paths []string) (mesh.Applied, error) {
-	var applied mesh.Applied
-	err := c.read(ctx, http.MethodPost, "/apply", url.Values{"path": paths}, &applied)
-	return applied, err
+	return call[mesh.Applied](ctx, c, http.MethodPost, "/apply", url.Values{"path": paths}, nil)
 }
 
 // Set changes variables or numbers of pods of Deployments, over the manifests in force, until the fleet stops.
 func (c *Client) Set(ctx context.Context, o Override) (mesh.Applied, error) {
-	var applied mesh.Applied
-	text, err := json.Marshal(o)
-	if err != nil {
-		return applied, fmt.Errorf("control socket: %w", err)
-	}
-	err = c.decode(ctx, http.MethodPost, "/set", nil, bytes.NewReader(text), &applied)
-	return applied, err
+	text, _ := json.Marshal(o) // never fails: texts and numbers
+	return call[mesh.Applied](ctx, c, http.MethodPost, "/set", nil, bytes.NewReader(text))
 }
 
-func (c *Client) read(ctx context.Context, method, path string, query url.Values, into any) error {
-	return c.decode(ctx, method, path, query, http.NoBody, into)
-}
-
-func (c *Client) decode(ctx context.Context, method, path string, query url.Values, body io.Reader, into any) error {
+// call sends a request and decodes its response.
+func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body io.Reader) (result T, err error) {
 	response, err := c.send(ctx, method, path, query, body)
 	if err != nil {
-		return err
+		return result, err
 	}
 	defer response.Close()
-	if err := json.NewDecoder(response).Decode(into); err != nil {
-		return fmt.Errorf("parse the fleet's response: %w", err)
+	if err := json.NewDecoder(response).Decode(&result); err != nil {
+		return result, fmt.Errorf("parse the fleet's response: %w", err)
 	}
-	return nil
+	return result, nil
 }
 
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {

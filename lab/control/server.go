@@ -166,11 +166,10 @@ func (p *paths) applyWith(apply applyFunc, applied func([]string, mesh.Applied))
 	return func(w http.ResponseWriter, r *http.Request) {
 		of := r.URL.Query()["path"]
 		objects, err := manifest.Load(of...)
-		if err != nil {
-			jsonhttp.Error(w, http.StatusUnprocessableEntity, err)
-			return
+		var result mesh.Applied
+		if err == nil {
+			result, err = p.replace(r.Context(), of, objects, apply, applied)
 		}
-		result, err := p.replace(r.Context(), of, objects, apply, applied)
 		if err != nil {
 			jsonhttp.Error(w, http.StatusUnprocessableEntity, err)
 			return

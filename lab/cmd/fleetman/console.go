@@ -60,8 +60,7 @@ func (l *liveConsole) serve(fleet *local.Fleet, meshed *mesh.Mesh, where places,
 	if err != nil {
 		return err
 	}
-	scenarios := where.scenariosOrNone()
-	source := console.NewLauncher(fleet, meshed, client, scenarios, manifests)
+	source := console.NewLauncher(fleet, meshed, client, where.scenarios(), manifests)
 	if l.traces.store == nil {
 		source.Place.Cannot = map[string]string{"trace": "This fleet sends no spans here: " + l.traces.off + "."}
 	}
@@ -72,14 +71,6 @@ func (l *liveConsole) serve(fleet *local.Fleet, meshed *mesh.Mesh, where places,
 	}
 	l.source, l.server = source, server
 	return err
-}
-
-// scenariosOrNone returns the directory of the scenarios, "" without a repository.
-func (p *places) scenariosOrNone() string {
-	if p.root == "" {
-		return ""
-	}
-	return p.scenarios()
 }
 
 // applied is called with the manifests after each apply.

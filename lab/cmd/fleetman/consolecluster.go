@@ -59,7 +59,7 @@ func serveCluster(cmd *cobra.Command, where *places, port consolePort) error {
 	if err != nil {
 		return err
 	}
-	source := console.NewCluster(client, client.Flags(), where.scenariosOrNone())
+	source := console.NewCluster(client, client.Flags(), where.scenarios())
 	defer source.Close()
 	server, err := console.Serve(listener, source, nil)
 	if errors.Is(err, console.ErrNotBuilt) {

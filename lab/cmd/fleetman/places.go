@@ -136,8 +136,13 @@ func (p *places) launcherFaults() (faults.Access, error) {
 	return faults.Access{Client: new(faults.Client), Connections: launcher}, err
 }
 
-// scenarios is the directory of the scenarios.
-func (p *places) scenarios() string { return filepath.Join(p.root, "k8s", "scenarios") }
+// scenarios is the directory of the scenarios, "" without a repository.
+func (p *places) scenarios() string {
+	if p.root == "" {
+		return ""
+	}
+	return filepath.Join(p.root, "k8s", "scenarios")
+}
 
 // manifests returns the paths of arguments. One that does not exist is the name
 // of a scenario.
