@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 )
 
 // saidByRules are the codes of istioctl analyze whose mistakes rules find too,
@@ -71,20 +70,12 @@ func (m *Manifests) Analyze(ctx context.Context, istioctl string, found []Findin
 func (m *Manifests) write(file string) (starts []int, err error) {
 	var text bytes.Buffer
 	for _, object := range m.Objects.All {
-		var one unstructured.Unstructured
-		if err := json.Unmarshal(object.JSON, &one.Object); err != nil {
-			return nil, err
-		}
+		one := unstructured.Unstructured{Object: newObject(object).fields}
 		if object.Namespace != "" {
 			one.SetNamespace(object.Namespace)
 		}
-		document, err := yaml.Marshal(one.Object)
-		if err != nil {
-			return nil, err
-		}
-		text.WriteString("---\n")
-		starts = append(starts, 1+bytes.Count(text.Bytes(), []byte("\n")))
-		text.Write(document)
+		starts = append(starts, 2+bytes.Count(text.Bytes(), []byte("\n"))) // after the separator
+		text.WriteString(asYAML(one.Object))
 	}
 	return starts, os.WriteFile(file, text.Bytes(), 0o600)
 }

@@ -122,10 +122,7 @@ func WriteObjects(dir string, objects []*unstructured.Unstructured) error {
 		return fmt.Errorf("objects of the cluster: %w", err)
 	}
 	for _, o := range objects {
-		text, err := yaml.Marshal(o.Object)
-		if err != nil {
-			return fmt.Errorf("objects of the cluster: %s %s: %w", o.GetKind(), o.GetName(), err)
-		}
+		text, _ := yaml.Marshal(o.Object) // which the API server has sent as JSON
 		name := strings.Join([]string{o.GetNamespace(), strings.ToLower(o.GetKind()), o.GetName(), "yaml"}, ".")
 		if err := os.WriteFile(filepath.Join(dir, strings.TrimPrefix(name, ".")), text, 0o600); err != nil {
 			return fmt.Errorf("objects of the cluster: %w", err)

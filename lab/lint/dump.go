@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/scrape"
 )
@@ -67,12 +69,9 @@ func (m *Manifests) Dump(name string, o Options) (*Dump, error) {
 
 // changed returns manifests with one object changed.
 func changed(of *manifest.Objects, o *object, change func(map[string]any)) (*manifest.Objects, error) {
-	fields := clone(o.fields)
+	fields := runtime.DeepCopyJSON(o.fields)
 	change(fields)
-	text, err := json.Marshal(fields)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Ref(), err)
-	}
+	text, _ := json.Marshal(fields) // which are those of JSON
 	found, err := manifest.Decode(o.Source, text)
 	if err != nil {
 		return nil, err
@@ -146,10 +145,7 @@ func clusters(ctx context.Context, istiod, proxy string) (map[string]string, err
 	for _, config := range dump.Configs {
 		for _, c := range config.Clusters {
 			delete(c.Cluster, "metadata")
-			encoded, err := json.Marshal(c.Cluster)
-			if err != nil {
-				return nil, fmt.Errorf("configuration of %s: %w", proxy, err)
-			}
+			encoded, _ := json.Marshal(c.Cluster) // which was decoded
 			name, _ := c.Cluster["name"].(string)
 			found[name] = strings.Replace(string(encoded), noOptions, "", 1)
 		}

@@ -2,13 +2,12 @@ package lint
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/experiment"
@@ -101,20 +100,9 @@ func (p *proving) edit(o *object) *edit {
 			return e
 		}
 	}
-	e := &edit{object: o, written: clone(o.fields), repaired: clone(o.fields)}
+	e := &edit{object: o, written: runtime.DeepCopyJSON(o.fields), repaired: runtime.DeepCopyJSON(o.fields)}
 	p.edits = append(p.edits, e)
 	return e
-}
-
-func clone(fields map[string]any) (copied map[string]any) {
-	text, err := json.Marshal(fields)
-	if err == nil {
-		err = json.Unmarshal(text, &copied)
-	}
-	if err != nil {
-		panic(err) // the fields were read from JSON
-	}
-	return copied
 }
 
 // repair changes an object in the repaired arm.
@@ -163,7 +151,7 @@ func (m *Manifests) Prove(name string, o Options, manifests []string, dir string
 		one := &proving{pass: p, sighting: s}
 		t, wrong := p.rule.proof(one)
 		if wrong == nil {
-			return one.experiment(t, manifests, dir)
+			return one.experiment(t, manifests, dir), nil
 		}
 		if err == nil {
 			f := s.finding
@@ -190,11 +178,8 @@ func (m *Manifests) findings(name string, o Options) (*pass, error) {
 func (r *Rule) provable() bool { return r.proof != nil || r.dump }
 
 // experiment builds the experiment of a trial.
-func (p *proving) experiment(t *trial, manifests []string, dir string) (*Experiment, error) {
-	written, repaired, err := p.documents()
-	if err != nil {
-		return nil, err
-	}
+func (p *proving) experiment(t *trial, manifests []string, dir string) *Experiment {
+	written, repaired := p.documents()
 	e := experiment.New()
 	e.Question = fmt.Sprintf("Does rule %s, %s, happen in %s, and does the repair end it?", p.finding.Rule, p.finding.Name, p.finding.Object)
 	mesh := p.mesh
@@ -212,7 +197,7 @@ func (p *proving) experiment(t *trial, manifests []string, dir string) (*Experim
 	}
 	e.Phases = experiment.Phases{Healthy: experiment.Duration(t.healthy), Fault: experiment.Duration(t.fault), After: experiment.Duration(t.after)}
 	e.Seeds = []uint64{1}
-	return &Experiment{Finding: p.finding, Written: written, Repaired: repaired, Note: t.note, Experiment: e, trial: t}, nil
+	return &Experiment{Finding: p.finding, Written: written, Repaired: repaired, Note: t.note, Experiment: e, trial: t}
 }
 
 // loadTimeout is how long the load waits for an answer.
@@ -222,21 +207,20 @@ const loadTimeout = 10 * time.Second
 func ObjectsFile(dir, arm string) string { return strings.TrimSuffix(dir, "/") + "/" + arm + ".yaml" }
 
 // documents returns the changed objects of both arms, as YAML.
-func (p *proving) documents() (written, repaired []byte, err error) {
+func (p *proving) documents() (written, repaired []byte) {
 	for _, e := range p.edits {
-		text, wrong := yaml.Marshal(e.repaired)
-		repaired = append(append(repaired, "---\n"...), text...)
-		err = errors.Join(err, wrong)
+		repaired = append(repaired, asYAML(e.repaired)...)
 		if e.both {
-			text, wrong := yaml.Marshal(e.written)
-			written = append(append(written, "---\n"...), text...)
-			err = errors.Join(err, wrong)
+			written = append(written, asYAML(e.written)...)
 		}
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", p.finding.Object, err)
-	}
-	return written, repaired, nil
+	return written, repaired
+}
+
+// asYAML returns a YAML document after the line that separates it from others.
+func asYAML(fields map[string]any) string {
+	text, _ := yaml.Marshal(fields) // which are those of JSON
+	return "---\n" + string(text)
 }
 
 // idle returns no pods for the workloads that a trial does not need.

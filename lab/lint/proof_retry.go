@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"fleetman.example/lab/experiment"
 )
 
@@ -208,7 +210,7 @@ func failing(own retries) string {
 func readsOnly(fields map[string]any, r *route) {
 	routes, i := r.http.path[:2], r.http.path[2].index
 	list, _ := get(fields, routes).([]any)
-	others := clone(list[i].(map[string]any))
+	others := runtime.DeepCopyJSON(list[i].(map[string]any))
 	others["retries"] = map[string]any{"attempts": 0}
 	delete(others, "name")
 	own := list[i].(map[string]any)

@@ -263,17 +263,14 @@ func decodeObject(source, where string, data []byte) ([]Object, error) {
 
 // decodeTyped returns nil without an error for a kind of another project.
 func decodeTyped(apiVersion, kind string, data []byte) (runtime.Object, error) {
-	gv, err := schema.ParseGroupVersion(apiVersion)
-	if err != nil {
-		return nil, fmt.Errorf("apiVersion: %w", err)
-	}
-	if !scheme.IsGroupRegistered(gv.Group) {
-		if !strings.Contains(gv.Group, ".") {
-			return nil, fmt.Errorf("apiVersion: %q: must be a group of Kubernetes, or a domain name", gv.Group)
+	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
+	if !scheme.IsGroupRegistered(gvk.Group) {
+		if !strings.Contains(gvk.Group, ".") {
+			return nil, fmt.Errorf("apiVersion: %q: must be a group of Kubernetes, or a domain name", gvk.Group)
 		}
-		return nil, checkRule(gv, kind, data)
+		return nil, checkRule(gvk, data)
 	}
-	typed, err := scheme.New(gv.WithKind(kind))
+	typed, err := scheme.New(gvk)
 	if err != nil {
 		return nil, fmt.Errorf("kind: %s: must be a kind of %s", kind, apiVersion)
 	}
@@ -340,10 +337,7 @@ var lineNumber = regexp.MustCompile(`\bline ([0-9]+)`)
 // inFile replaces a document's line numbers by its file's.
 func inFile(text string, first int) string {
 	return lineNumber.ReplaceAllStringFunc(text, func(match string) string {
-		number, err := strconv.Atoi(strings.TrimPrefix(match, "line "))
-		if err != nil {
-			return match
-		}
+		number, _ := strconv.Atoi(strings.TrimPrefix(match, "line ")) // of digits
 		return fmt.Sprintf("line %d", number+first-1)
 	})
 }

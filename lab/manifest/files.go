@@ -37,10 +37,7 @@ func (f *boundedFiles) ReadFile(path string) ([]byte, error) {
 	if err == nil {
 		err = f.check(path, data)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return data, nil
+	return data, err
 }
 
 func (f *boundedFiles) readFile(path string) ([]byte, error) {

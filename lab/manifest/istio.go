@@ -56,30 +56,28 @@ var GatewayKinds = []IstioKind{
 
 // IsRule reports whether the object belongs to an API that a mesh applies: one of Istio's, or Gateway API.
 func (o Object) IsRule() bool {
-	group, _, _ := strings.Cut(o.APIVersion, "/")
-	return strings.HasSuffix(group, ".istio.io") || group == GatewayGroup
+	return isRule(schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).Group)
 }
 
+func isRule(group string) bool { return strings.HasSuffix(group, ".istio.io") || group == GatewayGroup }
+
 // checkRule refuses what checkIstio and checkLists refuse of an object of a mesh.
-func checkRule(gv schema.GroupVersion, kind string, data []byte) error {
-	if err := checkIstio(gv.Group, gv.Version, kind); err != nil {
+func checkRule(gvk schema.GroupVersionKind, data []byte) error {
+	if err := checkIstio(gvk); err != nil || !isRule(gvk.Group) {
 		return err
 	}
-	if !(Object{APIVersion: gv.String()}).IsRule() {
-		return nil
-	}
-	return checkLists(kind, data)
+	return checkLists(gvk.Kind, data)
 }
 
 // checkIstio refuses a misspelt kind, or a version that Istio does not serve, in
 // one of the groups of IstioKinds. It accepts every other group.
-func checkIstio(group, version, kind string) error {
-	i := slices.IndexFunc(IstioKinds, func(k IstioKind) bool { return k.Group == group && k.Kind == kind })
+func checkIstio(gvk schema.GroupVersionKind) error {
+	i := slices.IndexFunc(IstioKinds, func(k IstioKind) bool { return k.Group == gvk.Group && k.Kind == gvk.Kind })
 	switch {
-	case i < 0 && slices.ContainsFunc(IstioKinds, func(k IstioKind) bool { return k.Group == group }):
-		return fmt.Errorf("kind: %s: must be a kind of %s/%s", kind, group, version)
-	case i >= 0 && !slices.Contains(IstioKinds[i].Versions, version):
-		return fmt.Errorf("apiVersion: %s/%s: must be of version %s", group, version, strings.Join(IstioKinds[i].Versions, ", "))
+	case i < 0 && slices.ContainsFunc(IstioKinds, func(k IstioKind) bool { return k.Group == gvk.Group }):
+		return fmt.Errorf("kind: %s: must be a kind of %s", gvk.Kind, gvk.GroupVersion())
+	case i >= 0 && !slices.Contains(IstioKinds[i].Versions, gvk.Version):
+		return fmt.Errorf("apiVersion: %s: must be of version %s", gvk.GroupVersion(), strings.Join(IstioKinds[i].Versions, ", "))
 	}
 	return nil
 }

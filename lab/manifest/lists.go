@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -78,17 +79,8 @@ func checkElement(at string, value any, path []string) error {
 
 // typeOf returns the type of a decoded value, in the terms of YAML.
 func typeOf(value any) string {
-	switch value.(type) {
-	case bool:
-		return "true or false"
-	case float64:
-		return "a number"
-	case string:
-		return "a string"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
+	if value == nil {
+		return "null"
 	}
-	return "null"
+	return goType(reflect.TypeOf(value))
 }

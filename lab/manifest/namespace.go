@@ -32,9 +32,7 @@ func (o *Objects) In(namespace string) (*Objects, error) {
 // in returns the object with another namespace in place of the default one.
 func (o Object) in(namespace string) (Object, error) {
 	var content map[string]any
-	if err := json.Unmarshal(o.JSON, &content); err != nil {
-		return o, fmt.Errorf("%s: %s: %w", o.Source, o.Ref(), err)
-	}
+	_ = json.Unmarshal(o.JSON, &content) // of which the object was decoded
 	m := mover{namespace: namespace, istio: o.Typed == nil}
 	content, _ = m.move("", content).(map[string]any)
 	meta, _ := content["metadata"].(map[string]any)
@@ -44,10 +42,7 @@ func (o Object) in(namespace string) (Object, error) {
 	case o.Namespace == DefaultNamespace:
 		meta["namespace"] = namespace
 	}
-	data, err := json.Marshal(content)
-	if err != nil {
-		return o, fmt.Errorf("%s: %s: %w", o.Source, o.Ref(), err)
-	}
+	data, _ := json.Marshal(content)
 	found, err := decodeObject(o.Source, o.Source, data)
 	if err != nil {
 		return o, err
