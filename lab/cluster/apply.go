@@ -177,14 +177,11 @@ type transition struct {
 
 // transition returns what makes the cluster equal to the objects, and changes nothing. given is that of differences.
 func (c *Client) transition(ctx context.Context, all []*unstructured.Unstructured, parent *corev1.Secret, change Change, manifests []string, given bool) (t transition, err error) {
-	t = transition{all: all, parent: parent, before: setOf(parent)}
+	t = transition{all: all, parent: parent, before: setOf(parent), after: c.memberSet(all, change, manifests)}
 	if parent == nil {
 		if t.before, err = c.orphans(ctx); err != nil {
 			return t, err
 		}
-	}
-	if t.after, err = c.memberSet(all, change, manifests); err != nil {
-		return t, err
 	}
 	t.during = t.after.with(t.before)
 	t.changed, err = c.differences(ctx, all, t.during, given)

@@ -37,9 +37,7 @@ func TestArms(t *testing.T) {
 	up("y-none", "y")
 	before := a.refs()
 	arm := up("x-none", "x")
-	job, err := arm.job("fleetman-load-0", time.Minute)
-	require.NoError(t, err)
-	_, err = arm.apply(t.Context(), job) // as a comparison does that is killed
+	_, err := arm.apply(t.Context(), arm.job("fleetman-load-0", time.Minute)) // as a comparison does that is killed
 	require.NoError(t, err)
 	up("x-library", "x")
 	require.EqualError(t, arm.CheckFree(t.Context()), "cluster test: namespace x-none: exists: end its fleet first with fleetman down --context test --namespace x, or choose another --namespace")
@@ -56,10 +54,8 @@ func TestJob(t *testing.T) {
 	a := newAPI()
 	c := a.client(t, "x")
 	c.images = "r.example/"
-	o, err := c.job("fleetman-load-1", time.Minute)
-	require.NoError(t, err)
 	var job batchv1.Job
-	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &job))
+	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(c.job("fleetman-load-1", time.Minute).Object, &job))
 	pod := job.Spec.Template
 	container := pod.Spec.Containers[0]
 	assert.Equal(t, "r.example/fleetman/lab:6", container.Image)

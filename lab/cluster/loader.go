@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -38,11 +37,7 @@ type Loader struct {
 // also when nobody removes them.
 func (c *Client) StartLoaders(ctx context.Context, jobs int, limit time.Duration) ([]Loader, error) {
 	for i := range jobs {
-		o, err := c.job(loadName+strconv.Itoa(i), limit)
-		if err == nil {
-			_, err = c.apply(ctx, o)
-		}
-		if err != nil {
+		if _, err := c.apply(ctx, c.job(loadName+strconv.Itoa(i), limit)); err != nil {
 			return nil, err
 		}
 	}
@@ -110,7 +105,7 @@ func (c *Client) refusal(ctx context.Context, job string) string {
 }
 
 // job returns a Job that sends a load once.
-func (c *Client) job(name string, limit time.Duration) (*unstructured.Unstructured, error) {
+func (c *Client) job(name string, limit time.Duration) *unstructured.Unstructured {
 	container := c.container(loads)
 	container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("32Mi")}
 	pod := c.podOf(container)
@@ -128,12 +123,9 @@ func (c *Client) job(name string, limit time.Duration) (*unstructured.Unstructur
 		// a load that broke off is not sent again: its run is
 		Spec: batchv1.JobSpec{BackoffLimit: new(int32(0)), ActiveDeadlineSeconds: new(int64(limit.Seconds())), Template: pod},
 	}
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil {
-		return nil, fmt.Errorf("Job %s: %w", name, err)
-	}
+	fields, _ := runtime.DefaultUnstructuredConverter.ToUnstructured(job) // a type of Kubernetes
 	delete(fields, "status")
-	return &unstructured.Unstructured{Object: fields}, nil
+	return &unstructured.Unstructured{Object: fields}
 }
 
 // NodesOf returns the nodes that the fleet's pods are on.

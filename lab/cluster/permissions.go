@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
@@ -100,10 +99,7 @@ func (c *Client) Plan(objects *manifest.Objects, o UpOptions, w io.Writer) error
 	}
 	var text bytes.Buffer
 	for _, document := range documents {
-		data, err := yaml.Marshal(document)
-		if err != nil {
-			return fmt.Errorf("print a plan: %w", err)
-		}
+		data, _ := yaml.Marshal(document) // fields of JSON
 		text.WriteString("---\n")
 		text.Write(data)
 	}
@@ -126,11 +122,8 @@ func (c *Client) PlanComparison(arms []*manifest.Objects, fromPod bool, w io.Wri
 	if fromPod {
 		more = append(more, programRule)
 	}
-	text, err := yaml.Marshal(clusterRole(manager+"-compare", all, more...))
-	if err != nil {
-		return fmt.Errorf("print a plan: %w", err)
-	}
-	_, err = w.Write(text)
+	text, _ := yaml.Marshal(clusterRole(manager+"-compare", all, more...)) // fields of JSON
+	_, err := w.Write(text)
 	return err
 }
 

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,17 +26,16 @@ const recordKey = "applied"
 const maxRecord = 64 << 20
 
 // pack returns a record for the Secret.
-func (c *Client) pack(change Change, all []*unstructured.Unstructured) ([]byte, error) {
+func (c *Client) pack(change Change, all []*unstructured.Unstructured) []byte {
 	r := record{Change: change, Images: c.images}
 	for _, o := range all {
 		r.Objects = append(r.Objects, o.Object)
 	}
 	var text bytes.Buffer
 	packer := gzip.NewWriter(&text)
-	if err := errors.Join(json.NewEncoder(packer).Encode(r), packer.Close()); err != nil {
-		return nil, fmt.Errorf("record of the objects: %w", err)
-	}
-	return text.Bytes(), nil
+	_ = json.NewEncoder(packer).Encode(r) // fields of JSON, into memory
+	_ = packer.Close()
+	return text.Bytes()
 }
 
 // unpack returns the record of the parent.

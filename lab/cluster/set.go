@@ -224,10 +224,7 @@ func variableNow(d *appsv1.Deployment, name string) map[string]any {
 
 // patch changes fields of a Deployment's spec.
 func (c *Client) patch(ctx context.Context, d *appsv1.Deployment, spec map[string]any) error {
-	text, err := json.Marshal(map[string]any{"spec": spec})
-	if err != nil {
-		return fmt.Errorf("change Deployment %s: %w", d.Name, err)
-	}
-	_, err = c.apps.Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{FieldManager: manager})
+	text, _ := json.Marshal(map[string]any{"spec": spec}) // fields of JSON
+	_, err := c.apps.Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{FieldManager: manager})
 	return c.about("Deployment "+d.Name, err)
 }

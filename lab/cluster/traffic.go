@@ -103,9 +103,8 @@ func (t *Traffic) readSlowly(ctx context.Context, places sets.Set[string]) error
 			continue
 		}
 		for i := range list.Items {
-			if text, err := json.Marshal(list.Items[i].Object); err == nil {
-				rules = append(rules, manifest.Object{Kind: "DestinationRule", JSON: text})
-			}
+			text, _ := json.Marshal(list.Items[i].Object) // which the API server has sent as JSON
+			rules = append(rules, manifest.Object{Kind: "DestinationRule", JSON: text})
 		}
 	}
 	t.mu.Lock()

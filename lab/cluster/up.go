@@ -323,13 +323,12 @@ func setOf(parent *corev1.Secret) (s memberSet) {
 }
 
 // memberSet returns the set of the objects.
-func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, manifests []string) (memberSet, error) {
-	packed, err := c.pack(change, all)
+func (c *Client) memberSet(all []*unstructured.Unstructured, change Change, manifests []string) memberSet {
 	kinds := groupKinds(all)
 	if change.Comparison != "" {
 		kinds = union(kinds, []string{jobKind})
 	}
-	return memberSet{kinds, c.places(all), manifests, rand.Text(), packed}, err
+	return memberSet{kinds, c.places(all), manifests, rand.Text(), c.pack(change, all)}
 }
 
 // with returns the set while objects of both are on the cluster. Its record is that of the other.

@@ -49,11 +49,8 @@ func Write(w io.Writer, images []Image) error {
 		}
 		all = append(all, m)
 	}
-	text, err := json.Marshal(all)
-	if err == nil {
-		err = add(out, "manifest.json", text)
-	}
-	if err = errors.Join(err, out.Close()); err != nil {
+	text, _ := json.Marshal(all) // of strings
+	if err := errors.Join(add(out, "manifest.json", text), out.Close()); err != nil {
 		return fmt.Errorf("write images: %w", err)
 	}
 	return nil
@@ -67,17 +64,14 @@ func (i Image) write(out *tar.Writer) (manifest, error) {
 	}
 	digest := hash(layer)
 	name := filepath.Base(i.Program)
-	config, err := json.Marshal(map[string]any{
+	config, _ := json.Marshal(map[string]any{
 		"architecture": i.Arch, "os": "linux", "created": time.Unix(0, 0).UTC(),
 		"config": map[string]any{
 			"User": user, "Entrypoint": append([]string{"/usr/bin/" + name}, i.Args...),
 			"Env": append([]string{"PATH=/usr/bin"}, i.Env...),
 		},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest}},
-	})
-	if err != nil {
-		return manifest{}, err
-	}
+	}) // of strings and times
 	m := manifest{Config: hash(config) + ".json", RepoTags: []string{i.Name}, Layers: []string{digest + "/layer.tar"}}
 	return m, errors.Join(add(out, m.Layers[0], layer), add(out, m.Config, config))
 }
