@@ -76,7 +76,7 @@ type Client struct {
 
 	mu        sync.Mutex
 	addresses map[string]local.Pod // by address, and by name
-	helpers   map[string]*helper   // by NAMESPACE/POD
+	helpers   sync.Map             // *helper, by NAMESPACE/POD
 }
 
 // helper is a pod that relays connections.

@@ -57,12 +57,10 @@ func (c *Client) CheckFree(ctx context.Context) error {
 	if wrong := validation.IsDNS1123Label(c.namespace); len(wrong) > 0 {
 		return fmt.Errorf("--namespace: %s: must be a shorter one: an arm's namespace has at most 63 letters, digits and hyphens", c.namespace)
 	}
-	there, err := c.core.Namespaces().Get(ctx, c.namespace, metav1.GetOptions{})
+	there, err := c.readNamespace(ctx, c.namespace)
 	switch {
-	case apierrors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return c.about("Namespace "+c.namespace, err)
+	case there == nil:
+		return err
 	case there.Annotations[createdBy] == "":
 		return c.fail(nil, "namespace %s: exists, and fleetman did not make it: must be deleted, or choose another --namespace", c.namespace)
 	}

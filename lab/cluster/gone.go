@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -55,12 +54,9 @@ func (c *Client) awaitGone(ctx context.Context, limit time.Duration, progress fu
 // awaitNamespaceGone waits for the end of a namespace.
 func (c *Client) awaitNamespaceGone(ctx context.Context, name string, limit time.Duration, progress func(string)) error {
 	return c.awaitGone(ctx, limit, progress, func(ctx context.Context) ([]string, error) {
-		there, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil, nil
-		case err != nil:
-			return nil, c.about("Namespace "+name, err)
+		there, err := c.readNamespace(ctx, name)
+		if there == nil {
+			return nil, err
 		}
 		return []string{"namespace " + name + whyNamespaceStays(there)}, nil
 	})
@@ -72,16 +68,11 @@ func (c *Client) awaitEnding(ctx context.Context, all []*unstructured.Unstructur
 		if o.GetKind() != "Namespace" {
 			continue
 		}
-		there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			continue
-		case err != nil:
-			return c.about(refOf(o), err)
-		case there.DeletionTimestamp == nil:
-			continue
+		there, err := c.readNamespace(ctx, o.GetName())
+		if err == nil && there != nil && there.DeletionTimestamp != nil {
+			err = c.awaitNamespaceGone(ctx, o.GetName(), limit, progress)
 		}
-		if err := c.awaitNamespaceGone(ctx, o.GetName(), limit, progress); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,16 +77,8 @@ func (c *Client) dialRelay(ctx context.Context, namespace, pod, target string) (
 
 // once calls f for a name until it succeeds, one call at a time.
 func (c *Client) once(name string, f func() error) error {
-	c.mu.Lock()
-	if c.helpers == nil {
-		c.helpers = map[string]*helper{}
-	}
-	h := c.helpers[name]
-	if h == nil {
-		h = &helper{}
-		c.helpers[name] = h
-	}
-	c.mu.Unlock()
+	found, _ := c.helpers.LoadOrStore(name, new(helper))
+	h := found.(*helper)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ready {
@@ -137,10 +130,8 @@ func (c *Client) addTo(ctx context.Context, pod local.Pod, p program) error {
 	if err != nil {
 		return c.about("pod "+pod.Name, err)
 	}
-	for i := range there.Spec.EphemeralContainers {
-		if there.Spec.EphemeralContainers[i].Name == p.container {
-			return c.await(ctx, pod.Namespace, pod.Name, p)
-		}
+	if slices.ContainsFunc(there.Spec.EphemeralContainers, func(e corev1.EphemeralContainer) bool { return e.Name == p.container }) {
+		return c.await(ctx, pod.Namespace, pod.Name, p)
 	}
 	added := corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon(c.container(p))}
 	there.Spec.EphemeralContainers = append(there.Spec.EphemeralContainers, added)
@@ -172,18 +163,16 @@ func (c *Client) await(ctx context.Context, namespace, name string, p program) e
 			return c.about("pod "+name, err)
 		}
 		if err == nil {
-			for _, statuses := range [][]corev1.ContainerStatus{pod.Status.EphemeralContainerStatuses, pod.Status.ContainerStatuses} {
-				for i := range statuses {
-					switch s := &statuses[i]; {
-					case s.Name != p.container:
-					case s.State.Running != nil:
-						why = "it does not accept connections"
-						if c.serves(ctx, namespace, name, p.port) {
-							return nil
-						}
-					default:
-						why = containerReason(s)
+			for _, s := range slices.Concat(pod.Status.EphemeralContainerStatuses, pod.Status.ContainerStatuses) {
+				switch {
+				case s.Name != p.container:
+				case s.State.Running != nil:
+					why = "it does not accept connections"
+					if c.serves(ctx, namespace, name, p.port) {
+						return nil
 					}
+				default:
+					why = containerReason(&s)
 				}
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,6 +25,18 @@ import (
 
 // createdBy is the annotation of a namespace that an Up has created.
 const createdBy = "fleetman.example/created-by"
+
+// readNamespace returns a namespace, or nil if there is none.
+func (c *Client) readNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+	there, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // no namespace is no error
+	case err != nil:
+		return nil, c.about("Namespace "+name, err)
+	}
+	return there, nil
+}
 
 // created reports whether an Up of this fleet has created the namespace.
 func (c *Client) created(namespace metav1.Object) bool {
@@ -104,12 +117,11 @@ func (c *Client) foreign(ctx context.Context, all []*unstructured.Unstructured) 
 		if o.GetKind() != "Namespace" || o.GetName() == c.namespace {
 			continue
 		}
-		there, err := c.core.Namespaces().Get(ctx, o.GetName(), metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-		case err != nil:
-			return nil, c.about(refOf(o), err)
-		case !c.created(there):
+		there, err := c.readNamespace(ctx, o.GetName())
+		if err != nil {
+			return nil, err
+		}
+		if there != nil && !c.created(there) {
 			names = append(names, o.GetName())
 		}
 	}

@@ -44,12 +44,9 @@ func (c *Client) members(ctx context.Context, s memberSet) ([]*unstructured.Unst
 // release returns the change by which a namespace leaves the set: one that Up has created is deleted, and another one
 // loses the labels that were applied and that nobody else has set.
 func (c *Client) release(ctx context.Context, name string) (difference, error) {
-	there, err := c.core.Namespaces().Get(ctx, name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return difference{}, nil
-	case err != nil:
-		return difference{}, c.about("Namespace "+name, err)
+	there, err := c.readNamespace(ctx, name)
+	if there == nil {
+		return difference{}, err
 	}
 	bare := namespaceOf(name)
 	switch {
@@ -154,10 +151,8 @@ func (c *Client) downOrphans(ctx context.Context) (bool, error) {
 // is known of a fleet: its Secret was deleted, or the objects that Plan prints were applied. Kinds that the user may not
 // list are left out, because others have made such objects.
 func (c *Client) orphans(ctx context.Context) (s memberSet, err error) {
-	if _, err := c.core.Namespaces().Get(ctx, c.namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
-		return s, nil
-	} else if err != nil {
-		return s, c.about("Namespace "+c.namespace, err)
+	if there, err := c.readNamespace(ctx, c.namespace); there == nil {
+		return s, err
 	}
 	all, err := discovery.ServerPreferredNamespacedResources(c.known)
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // of an API server beside, such as of metrics

@@ -177,23 +177,15 @@ func appAddress(pod string, port int) string { return pod + ":" + strconv.Itoa(p
 
 // appContainer returns the first container that is no proxy.
 func appContainer(p *corev1.Pod) *corev1.Container {
-	for i := range p.Spec.Containers {
-		if p.Spec.Containers[i].Name != proxyContainer {
-			return &p.Spec.Containers[i]
-		}
-	}
-	return &p.Spec.Containers[0]
+	i := slices.IndexFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name != proxyContainer })
+	return &p.Spec.Containers[max(i, 0)]
 }
 
 // hasProxy reports whether injection has added a proxy: a container or, as a native sidecar, an init
 // container.
 func hasProxy(p *corev1.Pod) bool {
-	for _, containers := range [][]corev1.Container{p.Spec.Containers, p.Spec.InitContainers} {
-		if slices.ContainsFunc(containers, func(c corev1.Container) bool { return c.Name == proxyContainer }) {
-			return true
-		}
-	}
-	return false
+	containers := slices.Concat(p.Spec.Containers, p.Spec.InitContainers)
+	return slices.ContainsFunc(containers, func(c corev1.Container) bool { return c.Name == proxyContainer })
 }
 
 // revisionOf returns the revision of the control plane that has injected the pod's proxy. A label may name a tag; the
@@ -222,10 +214,7 @@ func deploymentOf(p *corev1.Pod) string {
 }
 
 func isReady(p *corev1.Pod) bool {
-	if p.DeletionTimestamp != nil {
-		return false
-	}
-	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+	return p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
@@ -237,13 +226,7 @@ func state(p *corev1.Pod) string {
 		return "terminating"
 	case p.Status.Phase == corev1.PodFailed, p.Status.Phase == corev1.PodSucceeded:
 		return "stopped"
-	}
-	for _, s := range p.Status.ContainerStatuses {
-		if s.State.Running == nil {
-			return "waiting"
-		}
-	}
-	if p.Status.Phase == corev1.PodPending {
+	case p.Status.Phase == corev1.PodPending, slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running == nil }):
 		return "waiting"
 	}
 	return "running"

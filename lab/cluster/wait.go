@@ -136,13 +136,8 @@ func deploymentProblem(d *appsv1.Deployment, pods []local.Pod) (reason string, r
 	}
 	current := d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas == wanted && d.Status.AvailableReplicas == wanted &&
 		d.Status.Replicas == wanted
-	if current {
+	if current || slices.ContainsFunc(pods, func(p local.Pod) bool { return p.Deployment == d.Name && !p.Ready }) {
 		return "", false
-	}
-	for _, pod := range pods {
-		if pod.Deployment == d.Name && !pod.Ready {
-			return "", false
-		}
 	}
 	return fmt.Sprintf("%d of %d pods are available", d.Status.AvailableReplicas, wanted), false
 }

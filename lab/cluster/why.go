@@ -57,11 +57,9 @@ func reason(p *corev1.Pod, event string) string {
 	if p.DeletionTimestamp != nil {
 		return "it is being deleted"
 	}
-	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for i := range statuses {
-			if text := containerReason(&statuses[i]); text != "" {
-				return text
-			}
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if text := containerReason(&s); text != "" {
+			return text
 		}
 	}
 	if p.Status.Phase == corev1.PodFailed {
