@@ -160,7 +160,7 @@ func (g *Group) add(run *record.Run) error {
 	if !slices.Equal(a.settings, run.Settings) {
 		return fmt.Errorf("%s: settings: %q and %q: must be the same to be compared; report each directory alone", run.Name(), a.settings, run.Settings)
 	}
-	computed := compute(run, g.Conditions.SLO, g.streams())
+	computed := compute(run, g.Conditions.SLO, g.load())
 	if slices.ContainsFunc(a.Runs, computed.same) {
 		return fmt.Errorf("%s: must be there once", run.Name())
 	}
@@ -169,12 +169,15 @@ func (g *Group) add(run *record.Run) error {
 }
 
 // load is that of the experiment, if there is one.
-func (g *Group) load() (l experiment.Load) {
-	if g.experiment != nil {
-		l = g.experiment.Load
+func (g *Group) load() experiment.Load {
+	if g.experiment == nil {
+		return getOnly
 	}
-	return l
+	return g.experiment.Load
 }
+
+// getOnly is a load that only reads, as an experiment has by default.
+var getOnly = experiment.Load{Streams: []experiment.Stream{{Method: http.MethodGet}}}
 
 // isSteady reports whether a load has one rate.
 func isSteady(l experiment.Load) bool { return l.Ramp == nil && len(l.Steps) == 0 }
@@ -200,17 +203,6 @@ func (f Fault) Pace() string { return pace(f.load, f.Rate) }
 
 // Pace is the rate of the load.
 func (g Group) Pace() string { return pace(g.load(), g.Conditions.Rate) }
-
-// streams are those of the load.
-func (g *Group) streams() []experiment.Stream {
-	if g.experiment == nil {
-		return getOnly
-	}
-	return g.experiment.Load.Streams
-}
-
-// getOnly is a load that only reads, as an experiment has by default.
-var getOnly = []experiment.Stream{{Method: http.MethodGet}}
 
 // check refuses a fault that is in two groups: their conditions differ.
 func (r Report) check() error {

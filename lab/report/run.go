@@ -140,12 +140,12 @@ func (s *Step) count(latency float64) {
 	s.Latencies[band]++
 }
 
-// compute computes a run. streams are the load's.
-func compute(seen *record.Run, slo record.Offset, streams []experiment.Stream) Run {
+// compute computes a run.
+func compute(seen *record.Run, slo record.Offset, load experiment.Load) Run {
 	slices.SortStableFunc(seen.Requests, func(a, b record.Request) int { return int(a.Intended - b.Intended) })
 	late := seen.Lateness()
 	r := Run{
-		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), methods: experiment.Load{Streams: streams}.Methods(),
+		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), methods: load.Methods(),
 		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: seen.Counters(),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
 	}
@@ -162,7 +162,7 @@ func compute(seen *record.Run, slo record.Offset, streams []experiment.Stream) R
 	r.positions, r.gap = deliveries(seen, seen.FaultAt, seen.RepairAt)
 	r.Cost = costsOf(r.counters, seen)
 	r.count()
-	r.findNeeding(streams)
+	r.findNeeding(load.Streams)
 	r.Origins = origins(r.during, r.proxied())
 	r.Timeline, r.Curve, r.Percentiles = timeline(seen), r.curve(), percentiles(stats.NewSample(r.latencies))
 	return r

@@ -213,11 +213,7 @@ func (f Figure) tail() (which, latency string) {
 
 // pad cuts or fills a text to the width of a field, with a space at its end.
 func pad(text string) string {
-	n := utf8.RuneCountInString(text)
-	if n >= fieldWidth {
-		return string([]rune(text)[:fieldWidth-2]) + "… "
-	}
-	return text + strings.Repeat(" ", fieldWidth-n)
+	return fmt.Sprintf("%-*s", fieldWidth, short(text, fieldWidth-1))
 }
 
 // unbroken returns a text without breaks between a number and its unit, and within a
