@@ -80,11 +80,10 @@ func oneSlow(arm string, seeds int) (runs []*record.Run) {
 func TestSeedsDiffer(t *testing.T) {
 	r := reportOf(t, of(oneSlow("a", 4)...))
 	judge(t, &r, "a, x: goodput >= 45", "a, x: p90 <= 1.5s", "a, x: p50 <= 1.5s", "a, x: p90 <= 3s")
-	var got []string
-	for _, v := range r.Goals {
-		got = append(got, v.Result)
+	require.Len(t, r.Goals, 4, "goals")
+	for i, want := range []string{GoalUndecided, GoalUndecided, GoalUndecided, GoalMet} {
+		assert.Equal(t, want, r.Goals[i].Result, r.Goals[i].Goal)
 	}
-	assert.Equal(t, []string{GoalUndecided, GoalUndecided, GoalUndecided, GoalMet}, got, "results")
 }
 
 // TestDifferenceOfQuantiles: the value is the mean of the pairs, as the interval is.

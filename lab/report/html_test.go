@@ -176,9 +176,8 @@ func TestHTMLLinks(t *testing.T) {
 	}
 	repeats := reportOf(t, of(repeated...))
 	assert.Contains(t, textOf(parse(t, pageOf(t, repeats))), "Some fault has fewer than three seeds:", "two seeds, each measured twice")
-	empty := reportOf(t)
 	pair := encoded(t, PairHTML, Compare(repeats, failing(t, 0)))
-	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair, "empty": pageOf(t, empty)} {
+	for name, text := range map[string]string{"hostile": pageOf(t, hostileReport(t)), "sweep": pageOf(t, swept(t)), "repeats": pageOf(t, repeats), "pair": pair, "empty": pageOf(t, reportOf(t))} {
 		document, ids := parse(t, text), map[string]bool{}
 		for n := range document.Descendants() {
 			if id := attribute(n, "id"); id != "" {
@@ -291,9 +290,8 @@ func TestPriceWithoutHealthy(t *testing.T) {
 func TestPairHTML(t *testing.T) {
 	p := Compare(failing(t, 50), failing(t, 0))
 	document := parse(t, encoded(t, PairHTML, p))
-	for _, want := range []string{"x, a: good from 50 % (40.4..59.6) to 100 % (96.3..100), a difference of 50 % (39.7..59.6), one run; failed from 50 % (40.4..59.6) to 0 % (0..3.7), a difference of -50 % (-59.6..-39.7), one run", "figures no difference is shown."} {
-		assert.Contains(t, textOf(document), want, "the page")
-	}
+	assert.Contains(t, textOf(document), "x, a: good from 50 % (40.4..59.6) to 100 % (96.3..100), a difference of 50 % (39.7..59.6), one run; failed from 50 % (40.4..59.6) to 0 % (0..3.7), a difference of -50 % (-59.6..-39.7), one run")
+	assert.Contains(t, textOf(document), "figures no difference is shown.")
 	rows := 0
 	for n := range document.Descendants() {
 		if n.DataAtom == atom.Tr && attribute(n, "data-figure") != "" {

@@ -1,8 +1,8 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,9 +80,19 @@ func TestVoid(t *testing.T) {
 	}
 }
 
-// TestJudge: a goal is judged with the interval, not with the value.
+// staysBad is a run that never recovers.
+func staysBad(arm string, seed uint64) *record.Run {
+	r := outcomesOf(arm, seed, 100, 0)
+	for i := range r.Requests {
+		r.Requests[i].Status = 500
+	}
+	return r
+}
+
+// TestJudge: a goal is judged with the interval, not with the value. A recovery that never
+// came is longer than any, and of two none is.
 func TestJudge(t *testing.T) {
-	r := reportOf(t, of(outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 3, 0), outcomesOf("c", 1, 50, 2), outcomesOf("d", 1, 100, 0)))
+	r := reportOf(t, of(outcomesOf("a", 1, 0, 0), outcomesOf("b", 1, 3, 0), outcomesOf("c", 1, 50, 2), outcomesOf("d", 1, 100, 0), staysBad("e", 1), staysBad("f", 1)))
 	for goal, want := range map[string]string{
 		"a, x: good >= 96%":          "met: 100 % (96.3..100) of 100 requests",
 		"a, x: good >= 99.8%":        "not decided by 100 requests: 100 % (96.3..100); about 1917 would decide it",
@@ -103,6 +113,13 @@ func TestJudge(t *testing.T) {
 		"a, x: positions >= 1":       "not decided by 1 run: 0; about 3 would decide it",
 		"a, x: cpu <= 1":             "not decided by 1 run: -",
 		"a, x: attempts >= 1":        "not decided by 1 run: -",
+
+		"e, x: recovered over f <= 1s": "not decided by 1 run: neither recovered",
+		"e, x: recovered over a <= 1s": "missed: e never, a 0 s of 1 run",
+		"e, x: recovered over a >= 1s": "met: e never, a 0 s of 1 run",
+		"a, x: recovered over e <= 1s": "met: a 0 s, e never of 1 run",
+		"a, x: recovered over e >= 1s": "missed: a 0 s, e never of 1 run",
+		"e, x: p99 over a <= 1s":       "not decided by 100 requests: e 0 of 100 above 3.00 ms, a 0 of 100 above 2.00 ms",
 	} {
 		judged := r
 		judged.Goals = nil
@@ -155,6 +172,14 @@ func TestGoalWithoutRuns(t *testing.T) {
 	}
 }
 
+// verdicts are those on all goals: ARM: TEXT.
+func verdicts(r Report) (all []string) {
+	for _, v := range r.Goals {
+		all = append(all, v.Arm+": "+v.Text)
+	}
+	return all
+}
+
 // TestOverSwept: a goal over another arm compares the points of the same values, or all
 // points with an arm that has one.
 func TestOverSwept(t *testing.T) {
@@ -170,48 +195,16 @@ func TestOverSwept(t *testing.T) {
 	}
 	r := reportOf(t, of(runs...))
 	judge(t, &r, "a, x: failed over b <= 0%", "a, x: failed over c <= 50%", "a, x: failed over b:n=1 <= 50%")
-	var got []string
-	for _, v := range r.Goals {
-		got = append(got, v.Arm+", "+v.Text)
-	}
 	assert.Equal(t, []string{
-		"a:n=1, met: -20 % (-30.6..-9) of 100 requests", "a:n=2, met: -40 % (-51.2..-26.8) of 100 requests",
-		"a:n=1, met: 10 % (4.2..17.4) of 100 requests", "a:n=2, met: 20 % (12.4..28.9) of 100 requests",
-		"a:n=1, met: -20 % (-30.6..-9) of 100 requests", "a:n=2, met: -10 % (-21.7..2) of 100 requests",
-	}, got, "verdicts")
-}
-
-// TestOverNever: a recovery that never came is longer than any, and of two none is.
-func TestOverNever(t *testing.T) {
-	stays := func(arm string) *record.Run {
-		r := outcomesOf(arm, 1, 100, 0)
-		for i := range r.Requests {
-			r.Requests[i].Status = 500
-		}
-		return r
-	}
-	r := reportOf(t, of(stays("a"), stays("b"), outcomesOf("c", 1, 0, 0)))
-	for goal, want := range map[string]string{
-		"a, x: recovered over b <= 1s": "not decided by 1 run: neither recovered",
-		"a, x: recovered over c <= 1s": "missed: a never, c 0 s of 1 run",
-		"a, x: recovered over c >= 1s": "met: a never, c 0 s of 1 run",
-		"c, x: recovered over a <= 1s": "met: c 0 s, a never of 1 run",
-		"c, x: recovered over a >= 1s": "missed: c 0 s, a never of 1 run",
-		"a, x: p99 over c <= 1s":       "not decided by 100 requests: a 0 of 100 above 3.00 ms, c 0 of 100 above 2.00 ms",
-	} {
-		judged := r
-		judged.Goals = nil
-		judge(t, &judged, goal)
-		assert.Equal(t, want, judged.Goals[0].Text, goal)
-	}
+		"a:n=1: met: -20 % (-30.6..-9) of 100 requests", "a:n=2: met: -40 % (-51.2..-26.8) of 100 requests",
+		"a:n=1: met: 10 % (4.2..17.4) of 100 requests", "a:n=2: met: 20 % (12.4..28.9) of 100 requests",
+		"a:n=1: met: -20 % (-30.6..-9) of 100 requests", "a:n=2: met: -10 % (-21.7..2) of 100 requests",
+	}, verdicts(r), "verdicts")
 }
 
 // TestNoPromise: no number of runs is said to decide what no number does.
 func TestNoPromise(t *testing.T) {
-	c := of(outcomesOf("a", 1, 0, 0), outcomesOf("a", 2, 0, 0), outcomesOf("a", 3, 100, 0))
-	for i := range c.Runs[2].Requests {
-		c.Runs[2].Requests[i].Status = 500
-	}
+	c := of(outcomesOf("a", 1, 0, 0), outcomesOf("a", 2, 0, 0), staysBad("a", 3))
 	c.Experiment = `# q?
 arms: [{name: a, manifests: x}]
 faults: [{name: x, inject: [{service: s, rules: reset}]}]
@@ -233,15 +226,11 @@ sweep: [{name: n, values: [1, 2]}]
 goals: [{figure: good, arm: a, fault: x, atLeast: 90%}, {figure: good, arm: b, fault: x, atLeast: 90%}, {figure: good, arm: a, over: b, fault: x, atLeast: 0}]
 `
 	r := reportOf(t, c)
-	var got []string
-	for _, v := range r.Goals {
-		got = append(got, v.Arm+": "+v.Text)
-	}
 	want := []string{
 		"a:n=1: met: 100 % (96.3..100) of 100 requests", "a:n=2: not decided: no run", "b: not decided: no run",
 		"a:n=1: not decided: no run of b", "a:n=2: not decided: no run",
 	}
-	assert.Equal(t, want, got, "verdicts")
+	assert.Equal(t, want, verdicts(r), "verdicts")
 	assert.Equal(t, ExitUnknown, r.ExitCode(), "exit code")
 }
 
@@ -338,16 +327,11 @@ func TestTooShort(t *testing.T) {
 
 // TestUnsupported: a quantile that its sample cannot support is not shown.
 func TestUnsupported(t *testing.T) {
-	text := func(runs int) string {
-		var all []*record.Run
-		for seed := range runs {
-			all = append(all, outcomesOf("a", uint64(seed)+1, 0, 5))
-		}
-		f := computed(t, all...).Faults[0].Arms[0].Figures["p99"]
-		return f.Text(duration)
-	}
-	for runs, want := range map[int]string{1: "0 of 100 above 1 s", 3: "0 of 300 above 1 s", 4: "1 s"} {
-		assert.Equal(t, want, text(runs), fmt.Sprintf("%d runs", runs))
+	var runs []*record.Run
+	for _, want := range []string{"0 of 100 above 1 s", "0 of 200 above 1 s", "0 of 300 above 1 s", "1 s"} {
+		runs = append(runs, outcomesOf("a", uint64(len(runs))+1, 0, 5))
+		p99 := computed(t, runs...).Faults[0].Arms[0].Figures["p99"]
+		assert.Equal(t, want, p99.Text(duration), fmt.Sprintf("%d runs", len(runs)))
 	}
 }
 
@@ -381,16 +365,15 @@ seeds: [1]
 func swept(t *testing.T) Report {
 	t.Helper()
 	var runs []*record.Run
-	for attempts, failing := range map[int]int{1: 50, 2: 25, 3: 30} {
-		r := outcomesOf(fmt.Sprintf("tries:attempts=%d", attempts), 1, failing, 0)
-		r.Fault, r.ArmOf, r.Point = "part", "tries", map[string]string{"attempts": fmt.Sprint(attempts)}
+	for i, failing := range []int{50, 25, 30} {
+		attempts := strconv.Itoa(i + 1)
+		r := outcomesOf("tries:attempts="+attempts, 1, failing, 0)
+		r.Fault, r.ArmOf, r.Point = "part", "tries", map[string]string{"attempts": attempts}
 		runs = append(runs, r)
 	}
-	slicesByArm(runs)
 	c := of(runs...)
 	c.Experiment = sweptExperiment
-	r := reportOf(t, c)
-	return r
+	return reportOf(t, c)
 }
 
 // TestSweep: a series per arm over the swept value, with the theory, and a goal
@@ -417,9 +400,8 @@ func TestSweep(t *testing.T) {
 		text, _, _ := strings.Cut(rest, `"`)
 		assert.Equal(t, points, len(strings.Fields(text)), "points of "+class+": "+text)
 	}
-	var summary bytes.Buffer
-	Summary(&summary, r, SummaryOptions{})
-	assert.Equal(t, true, strings.HasPrefix(summary.String(), "good over attempts  1     2     3\ntries, part         50 %  75 %  70 %\n"), "begins with the sweep:\n"+summary.String())
+	summary := summaryOf(r, SummaryOptions{})
+	assert.True(t, strings.HasPrefix(summary, "good over attempts  1     2     3\ntries, part         50 %  75 %  70 %\n"), "begins with the sweep:\n"+summary)
 	require.Len(t, r.Goals, 3, "goals")
 	assert.Equal(t, GoalMet, r.Goals[0].Result, "goal of the first point")
 	assert.Equal(t, GoalUndecided, r.Goals[2].Result, "goal of the last point")
@@ -470,9 +452,7 @@ func TestPartlySwept(t *testing.T) {
 	markdown := written(MarkdownSummary, r)
 	assert.Contains(t, markdown, "| x | 80 / 0 / 20; max 3.00 ms |\n", "Markdown")
 	assert.Contains(t, markdown, "| tries, x | 50 % | 75 % |\n", "Markdown, the curve")
-	var summary bytes.Buffer
-	Summary(&summary, r, SummaryOptions{})
-	assert.Regexp(t, "^ +plain\nx +█+·+\n +80% 3.00ms\n", summary.String(), "summary")
+	assert.Regexp(t, "^ +plain\nx +█+·+\n +80% 3.00ms\n", summaryOf(r, SummaryOptions{}), "summary")
 	assert.Contains(t, MatrixSVG(r), ">plain<", "picture")
 	assert.Contains(t, pageOf(t, r), `<th scope="col">plain</th></tr>`, "page")
 }

@@ -193,14 +193,12 @@ func TestWarnings(t *testing.T) {
 	}
 	b.Notes = []string{"DestinationRule t: spec.host: changes no proxy: u"}
 	r := reportOf(t, of(a, b))
-	var summary strings.Builder
-	Summary(&summary, r, SummaryOptions{})
-	markdown, table := written(MarkdownSummary, r), encoded(t, CSV, r)
+	summary, markdown, table := summaryOf(r, SummaryOptions{}), written(MarkdownSummary, r), encoded(t, CSV, r)
 	for _, want := range []string{
 		"the load was late: a/x/1, b/x/1\n", "no request of the load met the fault: a/x/1, b/x/1\n",
 		"one seed, and the fault is in some replicas only: x\n", "b: DestinationRule t: spec.host: changes no proxy: u\n",
 	} {
-		assert.Contains(t, summary.String(), "\n! "+want, "summary")
+		assert.Contains(t, summary, "\n! "+want, "summary")
 		assert.Contains(t, markdown, "\n- "+want, "Markdown")
 	}
 	for _, want := range []string{

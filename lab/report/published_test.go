@@ -99,10 +99,9 @@ func TestPublishedSize(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Less(t, total, int64(5_000_000), "bytes")
-	var text bytes.Buffer
-	Summary(&text, published(t, shown...), SummaryOptions{HTML: "docs/results/2026-11-27/report.html"})
-	assert.LessOrEqual(t, strings.Count(text.String(), "\n"), Lines40, "lines")
-	assert.NotContains(t, text.String(), "more: --all")
+	text := summaryOf(published(t, shown...), SummaryOptions{HTML: "docs/results/2026-11-27/report.html"})
+	assert.LessOrEqual(t, strings.Count(text, "\n"), Lines40, "lines")
+	assert.NotContains(t, text, "more: --all")
 }
 
 // claims are functions of the templates of published sentences: a figure's text,

@@ -86,6 +86,10 @@ func written(write func(io.Writer, Report), r Report) string {
 	return text.String()
 }
 
+func summaryOf(r Report, o SummaryOptions) string {
+	return written(func(w io.Writer, r Report) { Summary(w, r, o) }, r)
+}
+
 // encoded is written by a function that may fail.
 func encoded[T any](t testing.TB, write func(io.Writer, T) error, of T) string {
 	t.Helper()
@@ -189,11 +193,9 @@ func TestGolden(t *testing.T) {
 	healthy.Seeds, healthy.Command = []uint64{1}, "fleetman compare --arms none,mesh --faults healthy --seeds 1"
 	both := reportOf(t, of(comparison()...), healthy)
 	judge(t, &both, "library, bad-replica: failed <= 5%", "none, bad-replica: good >= 99.8% at 95%", "mesh, bad-replica: p99 <= 3ms", "mesh, healthy: p50 over none <= 3ms")
-	var summary strings.Builder
-	Summary(&summary, both, SummaryOptions{HTML: "DIR/report.html"})
 	for name, got := range map[string]string{
 		"comparison.txt": written(Text, both), "comparison.json": encoded(t, JSON, reportOf(t, of(comparison()[:3]...))), "comparison.md": written(Markdown, both), "comparison.csv": encoded(t, CSV, both),
-		"summary.txt": summary.String(), "summary.md": written(MarkdownSummary, both), "goals.xml": encoded(t, JUnit, both),
+		"summary.txt": summaryOf(both, SummaryOptions{HTML: "DIR/report.html"}), "summary.md": written(MarkdownSummary, both), "goals.xml": encoded(t, JUnit, both),
 	} {
 		golden.Compare(t, filepath.Join("testdata", name), got)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,10 +14,6 @@ import (
 
 	"fleetman.example/lab/record"
 )
-
-func slicesByArm(runs []*record.Run) {
-	slices.SortFunc(runs, func(a, b *record.Run) int { return strings.Compare(a.Arm, b.Arm) })
-}
 
 // many is a report with more arms, faults and goals than a screen has room for.
 func many(t *testing.T) Report {
@@ -41,9 +36,8 @@ func many(t *testing.T) Report {
 func TestSummarySize(t *testing.T) {
 	r := many(t)
 	for _, color := range []bool{false, true} {
-		var text bytes.Buffer
-		Summary(&text, r, SummaryOptions{Color: color, HTML: "DIR/report.html"})
-		lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+		text := summaryOf(r, SummaryOptions{Color: color, HTML: "DIR/report.html"})
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 		assert.LessOrEqual(t, len(lines), Lines40, "lines")
 		for _, line := range lines {
 			for _, o := range outcomeMarks {
@@ -52,8 +46,8 @@ func TestSummarySize(t *testing.T) {
 			line = strings.ReplaceAll(line, colorOff, "")
 			assert.LessOrEqual(t, utf8.RuneCountInString(line), Columns100, line)
 		}
-		assert.Equal(t, color, strings.Contains(text.String(), "\x1b"), "colour in "+text.String())
-		assert.Contains(t, text.String(), "DIR/report.html", "summary")
+		assert.Equal(t, color, strings.Contains(text, "\x1b"), "colour in "+text)
+		assert.Contains(t, text, "DIR/report.html", "summary")
 	}
 	markdown := written(MarkdownSummary, r)
 	assert.LessOrEqual(t, strings.Count(markdown, "\n"), mostMarkdown, markdown)
@@ -77,17 +71,21 @@ func failing(t *testing.T, lost int) Report {
 	return reportOf(t, of(outcomesOf("a", 1, lost, 0)))
 }
 
+// pairText is what differs between two reports.
+func pairText(p Pair) string {
+	var text bytes.Buffer
+	PairText(&text, p, false)
+	return text.String()
+}
+
 // TestPair: before and after a change, side by side.
 func TestPair(t *testing.T) {
 	before, after := failing(t, 50), failing(t, 0)
-	var text bytes.Buffer
-	PairText(&text, Compare(before, after), false)
+	text := pairText(Compare(before, after))
 	for _, want := range []string{"x      a    failed     50 % (40.4..59.6)", "-50 % (-59.6..-39.7), one run", "figures: no difference shown (--all shows them)"} {
-		assert.Contains(t, text.String(), want, "pair")
+		assert.Contains(t, text, want, "pair")
 	}
-	text.Reset()
-	PairText(&text, Compare(before, before), false)
-	assert.NotContains(t, text.String(), "failed", "the same")
+	assert.NotContains(t, pairText(Compare(before, before)), "failed", "the same")
 	other := failing(t, 0)
 	other.Groups[0].Faults[0].Name = "y"
 	assert.Equal(t, true, Overlap(before, after), "before and after overlap")
@@ -101,11 +99,9 @@ func TestPairWarnings(t *testing.T) {
 	after := reportOf(t, of(staffRun("none", "x", 1)))
 	p := Compare(before, after)
 	p.Dirs = [2]string{"old/", "new/"}
-	var text bytes.Buffer
-	PairText(&text, p, false)
-	page := parse(t, encoded(t, PairHTML, p))
+	text, page := pairText(p), parse(t, encoded(t, PairHTML, p))
 	for _, want := range []string{"A (old/): the load was late: none/x/1", "B (new/): one seed, and the fault is in some replicas only: x"} {
-		assert.Contains(t, text.String(), "! "+want+"\n", "text")
+		assert.Contains(t, text, "! "+want+"\n", "text")
 		assert.Contains(t, textOf(page), want+"\n", "page")
 	}
 	p.Dirs = [2]string{}
