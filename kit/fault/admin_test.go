@@ -64,9 +64,7 @@ func TestAdmin(t *testing.T) {
 	get := func() servertest.Answer { return s.Admin(t, "GET", "/faults", "") }
 
 	is(get(), "0/0 "+first)
-	if a := get(); !strings.HasPrefix(a.Body, `{"seed":42,`) {
-		t.Errorf("got %s", a.Body)
-	}
+	get().Has(t, 200, `{"seed":42,`)
 	call(502)
 	call(200)
 	is(get(), "2/1 "+first)
@@ -80,10 +78,7 @@ func TestAdmin(t *testing.T) {
 		{"reset;delay", 400, `"rule 2 (delay): delay: \"\": must be a duration`},
 		{strings.Repeat("reset;", 20_000), 413, "body: too large: must be at most 65536 bytes of rules"},
 	} {
-		a := put(bad.rules)
-		if a.Status != bad.status || !strings.Contains(a.Body, bad.want) {
-			t.Errorf("%.30s: got %d %s, want %d %s", bad.rules, a.Status, a.Body, bad.status, bad.want)
-		}
+		put(bad.rules).Has(t, bad.status, bad.want)
 		is(get(), "2/1 "+first)
 	}
 
@@ -95,14 +90,9 @@ func TestAdmin(t *testing.T) {
 	is(put("status=503"), "0/0 status=503")
 	is(s.Admin(t, "DELETE", "/faults", ""))
 	call(200)
-	if a := get(); !strings.Contains(a.Body, `"rules":[]`) {
-		t.Errorf("without rules: %s", a.Body)
-	}
+	get().Has(t, 200, `"rules":[]`)
 
-	a := s.Admin(t, "POST", "/faults", "reset")
-	if a.Status != 405 || a.Header.Get("Allow") != "GET, PUT, DELETE" || !strings.Contains(a.Body, `"method POST not supported here"`) {
-		t.Errorf("POST: got %d %v %s", a.Status, a.Header, a.Body)
-	}
+	s.Admin(t, "POST", "/faults", "reset").Has(t, 405, `"method POST not supported here"`, "Allow", "GET, PUT, DELETE")
 }
 
 // The admin listener cannot be reached through the service's port.
@@ -153,9 +143,7 @@ func TestToken(t *testing.T) {
 					}
 					continue
 				}
-				if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.Body, "Authorization: must be Bearer and the token of ADMIN_TOKEN") {
-					t.Errorf("%s: got %d %v %s", method, a.Status, a.Header, a.Body)
-				}
+				a.Has(t, 401, "Authorization: must be Bearer and the token of ADMIN_TOKEN", "WWW-Authenticate", "Bearer")
 				if got := fmt.Sprint(rulesIn(t, s.Admin(t, "GET", "/faults", ""))); got != "[0/0 delay=1ms]" {
 					t.Errorf("after a refused %s the rules are %s", method, got)
 				}
@@ -170,24 +158,19 @@ func TestToken(t *testing.T) {
 // Faults apply to all routes, and do not change the body of a request.
 func TestInAService(t *testing.T) {
 	s := servertest.Start(t, run, map[string]string{"FAULTS": "delay=1ms", "MAX_BODY_BYTES": "10"})
-	if a := s.Call(t, "POST", "/driver/x", `"0123"`); a.Status != 200 || a.Body != `served "0123"` || a.Header.Get(fault.Header) != "delay" {
-		t.Errorf("got %d %v %s", a.Status, a.Header, a.Body)
-	}
+	s.Call(t, "POST", "/driver/x", `"0123"`).Is(t, 200, `served "0123"`, fault.Header, "delay")
 	s.Call(t, "POST", "/driver/x", `"0123456789"`).Has(t, 413, `"message":"body: too large: must be at most 10 bytes"`)
 	s.Admin(t, "PUT", "/faults", "status=500,path=/driver/,method=POST")
-	for target, want := range map[string]int{"/driver/x": 500, "/driver/x/": 500, "//driver/x": 500, "/elsewhere": 404} {
-		if a := s.Call(t, "POST", target, `"0123"`); a.Status != want || (a.Header.Get(fault.Header) == "status") != (want == 500) {
-			t.Errorf("%s: got %d %v, want %d", target, a.Status, a.Header, want)
-		}
+	for _, target := range []string{"/driver/x", "/driver/x/", "//driver/x"} {
+		s.Call(t, "POST", target, `"0123"`).Is(t, 500, "", fault.Header, "status")
 	}
+	s.Call(t, "POST", "/elsewhere", `"0123"`).Has(t, 404, "", fault.Header, "")
 	a := servertest.Answer{}
 	servertest.Eventually(t, "counted", func() bool {
 		a = s.Admin(t, "GET", "/metrics", "")
 		return strings.Contains(a.Body, `fleetman_faults_total{fleetman_fault="status"`)
 	})
-	if !strings.Contains(a.Body, `http_server_request_duration_seconds_count{fleetman_fault="status",http_request_method="POST",http_response_status_code="500",http_route="/driver/:name"`) {
-		t.Errorf("metrics:\n%s", a.Body)
-	}
+	a.Has(t, 200, `http_server_request_duration_seconds_count{fleetman_fault="status",http_request_method="POST",http_response_status_code="500",http_route="/driver/:name"`)
 }
 
 func TestBadFaultsInTheEnvironment(t *testing.T) {

@@ -137,11 +137,7 @@ func TestNoRequest(t *testing.T) {
 		{"no host", "GET /vehicles/ HTTP/1.1\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
 		{"large headers", "GET /vehicles/ HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 17<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
 	} {
-		a := servertest.Raw(t, s.URL, tc.text)
-		a.Is(t, tc.status, tc.answer)
-		if kind := a.Header.Get("Content-Type"); kind != "text/plain; charset=utf-8" {
-			t.Errorf("%s: got %s", tc.name, kind)
-		}
+		servertest.Raw(t, s.URL, tc.text).Is(t, tc.status, tc.answer, "Content-Type", "text/plain; charset=utf-8")
 	}
 	s.Call(t, "GET", "/", "").Is(t, 200, "root")
 }

@@ -104,9 +104,7 @@ func TestRunDrivesFiveVehiclesAndDrains(t *testing.T) {
 		`fleetman_simulator_report_duration_seconds_count{outcome="delivered"}`,
 		`fleetman_simulator_reports_skipped_total`,
 	} {
-		if metrics.Status != 200 || !strings.Contains(metrics.Body, want) {
-			t.Errorf("%d, no %s in\n%s", metrics.Status, want, metrics.Body)
-		}
+		metrics.Has(t, 200, want)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Stop() }() // while the Village Truck's report is in flight

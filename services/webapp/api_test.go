@@ -140,10 +140,7 @@ func TestForwardKeepsMethodAndBody(t *testing.T) {
 	})
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		a := raw(t, base, method+" /api/x HTTP/1.1\nHost: h\nContent-Type: text/plain\nContent-Length: 5\n\nhello")
-		a.Is(t, 418, method+` "hello" text/plain`)
-		if kind := a.Header.Get("Content-Type"); kind != "text/x-test" {
-			t.Errorf("%s: type %q, want text/x-test", method, kind)
-		}
+		a.Is(t, 418, method+` "hello" text/plain`, "Content-Type", "text/x-test")
 	}
 }
 
@@ -183,14 +180,11 @@ func TestForwardHeaders(t *testing.T) {
 		}, "PROPAGATE_HEADERS="+tt.propagate)
 		a := get(t, base, "/api/vehicles/", "Accept: text/html", "Authorization: Basic x", "x-two: a", "X-Two: b",
 			"X-Forwarded-For: 10.0.0.1", "b3: 1-2", "baggage: k=v", "x-envoy-expected-rq-timeout-ms: 9000", "X-Envoy-Retry-On: 5xx", "X-Forwarded-Client-Cert: By=spiffe://x", "X-Fault: delay", "Keep-Alive: 5", "Proxy-Authorization: y")
-		a.Is(t, 200, "")
+		a.Is(t, 200, "", "Access-Control-Allow-Origin", "*", "X-Fallback", "last-known; age=12s") // those of the gateway
 		for name, want := range tt.want {
 			if !slices.Equal(got[name], want) {
 				t.Errorf("PROPAGATE_HEADERS=%s: gateway got %s %q, want %q", tt.propagate, name, got[name], want)
 			}
-		}
-		if o, f := a.Header.Values("Access-Control-Allow-Origin"), a.Header.Get("X-Fallback"); !slices.Equal(o, []string{"*"}) || f != "last-known; age=12s" {
-			t.Errorf("got headers %q, %q, want those of the gateway", o, f)
 		}
 	}
 }
@@ -316,13 +310,9 @@ func TestPage(t *testing.T) {
 		{"/assets/index-abc1.js", script, "text/javascript; charset=utf-8", keep},
 	} {
 		a := get(t, base, tt.path)
-		a.Is(t, 200, tt.body)
-		h := a.Header
-		if h.Get("Content-Type") != tt.contentType || h.Get("Cache-Control") != tt.cache {
-			t.Errorf("%s: %q, %q, want %q, %q", tt.path, h.Get("Content-Type"), h.Get("Cache-Control"), tt.contentType, tt.cache)
-		}
-		if h.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'self'; img-src 'self' data:;") {
-			t.Errorf("%s: security headers %q, %q", tt.path, h.Get("X-Content-Type-Options"), h.Get("Content-Security-Policy"))
+		a.Is(t, 200, tt.body, "Content-Type", tt.contentType, "Cache-Control", tt.cache, "X-Content-Type-Options", "nosniff")
+		if got := a.Header.Get("Content-Security-Policy"); !strings.HasPrefix(got, "default-src 'self'; img-src 'self' data:;") {
+			t.Errorf("%s: Content-Security-Policy %q", tt.path, got)
 		}
 	}
 	for _, path := range []string{"/assets/index-old0.js", "/assets/../index.html", "/assets/", "/assets"} {
@@ -331,15 +321,9 @@ func TestPage(t *testing.T) {
 	for _, method := range []string{"POST", "DELETE", "BREW"} {
 		a := raw(t, base, method+" /vehicle/A HTTP/1.1\nHost: h\nContent-Length: 0\n\n")
 		checkError(t, a, 405, "method "+method+" not supported here", "/vehicle/A")
-		if allow := a.Header.Get("Allow"); allow != "GET, HEAD" {
-			t.Errorf("%s: Allow %q, want GET, HEAD", method, allow)
-		}
+		a.Has(t, 405, "", "Allow", "GET, HEAD")
 	}
-	head := raw(t, base, "HEAD / HTTP/1.1\nHost: h\n\n")
-	head.Is(t, 200, "")
-	if length := head.Header.Get("Content-Length"); length != strconv.Itoa(len(indexHTML)) {
-		t.Errorf("HEAD: length %s, want %d", length, len(indexHTML))
-	}
+	raw(t, base, "HEAD / HTTP/1.1\nHost: h\n\n").Is(t, 200, "", "Content-Length", strconv.Itoa(len(indexHTML)))
 }
 
 func TestVariant(t *testing.T) {
@@ -368,19 +352,15 @@ func TestCaching(t *testing.T) {
 	for _, tt := range []struct {
 		accept, match string
 		status        int
-		encoding      string
 	}{
-		{"gzip;q=0", "", 200, ""},
-		{"identity", "", 200, ""},
-		{"gzip", zipped.Header.Get("Etag"), 304, "gzip"},
-		{"identity", plain.Header.Get("Etag"), 304, ""},
-		{"identity", zipped.Header.Get("Etag"), 200, ""},
+		{"gzip;q=0", "", 200},
+		{"identity", "", 200},
+		{"gzip", zipped.Header.Get("Etag"), 304},
+		{"identity", plain.Header.Get("Etag"), 304},
+		{"identity", zipped.Header.Get("Etag"), 200},
 	} {
 		a := get(t, base, path, "Accept-Encoding: "+tt.accept, "If-None-Match: "+tt.match)
-		a.Is(t, tt.status, map[int]string{200: script}[tt.status])
-		if encoding := a.Header.Get("Content-Encoding"); tt.status == 200 && encoding != tt.encoding || a.Header.Get("Vary") != "Accept-Encoding" {
-			t.Errorf("%+v: encoding %q, Vary %q", tt, encoding, a.Header.Get("Vary"))
-		}
+		a.Is(t, tt.status, map[int]string{200: script}[tt.status], "Content-Encoding", "", "Vary", "Accept-Encoding")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,19 +185,31 @@ type Answer struct {
 	Body    string
 }
 
-// Is fails the test unless the answer has the status and the body.
-func (a Answer) Is(t testing.TB, status int, body string) {
+// Is fails the test unless the answer has the status, the body and the headers. headers are names and values
+// in turn; several values of a header are separated by ", ", an empty value means no header.
+func (a Answer) Is(t testing.TB, status int, body string, headers ...string) {
 	t.Helper()
 	if a.Status != status || a.Body != body {
 		t.Errorf("%.80s: got %d %.400s, want %d %.400s", a.Request, a.Status, a.Body, status, body)
 	}
+	a.hasHeaders(t, headers)
 }
 
-// Has fails the test unless the answer has the status, and text in its body.
-func (a Answer) Has(t testing.TB, status int, text string) {
+// Has is Is for a text in the body instead of the whole body.
+func (a Answer) Has(t testing.TB, status int, text string, headers ...string) {
 	t.Helper()
 	if a.Status != status || !strings.Contains(a.Body, text) {
 		t.Errorf("%.80s: got %d %.400s, want %d and %.400s", a.Request, a.Status, a.Body, status, text)
+	}
+	a.hasHeaders(t, headers)
+}
+
+func (a Answer) hasHeaders(t testing.TB, headers []string) {
+	t.Helper()
+	for want := range slices.Chunk(headers, 2) {
+		if got := strings.Join(a.Header.Values(want[0]), ", "); got != want[1] {
+			t.Errorf("%.80s: %s: got %q, want %q", a.Request, want[0], got, want[1])
+		}
 	}
 }
 
