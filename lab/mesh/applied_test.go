@@ -132,30 +132,32 @@ func TestLate(t *testing.T) {
 	defer p.admin.Close()
 	m := &Mesh{istiods: []*istiod{{name: "istiod", http: serveText(t, istiodHas)}}, proxies: []*proxy{p}}
 	for _, test := range []struct {
-		name              string
-		mark, warming     int
-		clusters, noAcked int // pushes
-		warm, late        bool
+		name               string
+		mark, warming      int
+		listeners, unacked int // pushes after, and before, that of the clusters
+		warm, late         bool
 	}{
 		{name: "all", mark: 7, warm: true},
 		{name: "a later mark", mark: 8, warm: true},
 		{name: "an earlier mark", mark: 6, late: true},
 		{name: "a cluster warms", mark: 7, warming: 1, warm: true, late: true},
 		{name: "a cluster warms for long", mark: 7, warming: 1},
-		{name: "listeners come later", mark: 7, clusters: 1, late: true},
-		{name: "not acknowledged", mark: 7, noAcked: 1, late: true},
+		{name: "listeners come later", mark: 7, listeners: -1, late: true},
+		{name: "listeners have come later", mark: 7, listeners: 1},
+		{name: "not acknowledged", mark: 7, unacked: 1, late: true},
 	} {
 		proxyHas["/config_dump"] = fmt.Sprintf(`{"configs": [{"cluster": {"metadata": {"filter_metadata": {"fleetman": {"mark": %d}}}}}]}`, test.mark)
 		proxyHas["/stats"] = fmt.Sprintf(`{"stats": [{"name": "cluster_manager.warming_clusters", "value": %d}]}`, test.warming)
 		istiodHas["/debug/syncz"] = fmt.Sprintf(`[{"proxy": "a-0.default", "resources": {
 			"type.googleapis.com/envoy.config.cluster.v3.Cluster": {"sent": %[1]q, "acked": %[1]q},
-			"type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": %[2]q, "acked": %[3]q}}}]`, nonce(1+test.clusters), nonce(1), nonce(1-test.noAcked))
+			"type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": %[2]q, "acked": %[3]q}}}]`, nonce(10), nonce(10+test.listeners), nonce(10+test.listeners-test.unacked))
 		want := ""
 		if test.late {
 			want = "proxies not in sync with istiod: a-0"
 		}
 		wants.Error(t, test.name, m.late(t.Context(), 7, test.warm), want)
 	}
+	assert.Equal(t, 0, push(""), "no nonce")
 	m.proxies = append(m.proxies, &proxy{name: "b-0", admin: envoy.NewClient(serveText(t, nil))})
 	wants.Error(t, "another one", m.late(t.Context(), 7, false), "proxies not in sync with istiod: a-0, b-0")
 }
@@ -163,25 +165,4 @@ func TestLate(t *testing.T) {
 // nonce returns that of an update of a push.
 func nonce(push int) string {
 	return fmt.Sprintf("2026-11-27T20:29:40Z/%d%s", push, "11e0a5c1-2f6b-4c43-8a53-0c0a4a8b8a7d")
-}
-
-// TestReadSyncs checks when a proxy has acknowledged all, and when the listeners are older than the clusters.
-func TestReadSyncs(t *testing.T) {
-	for _, test := range []struct {
-		clusters, listeners, acked int
-		want                       Connection
-	}{
-		{7, 7, 7, Connection{Synced: true, whole: true}},
-		{7, 12, 12, Connection{Synced: true, whole: true}},
-		{12, 7, 7, Connection{Synced: true}},
-		{7, 12, 7, Connection{whole: true}},
-	} {
-		found := map[string]Connection{}
-		text := fmt.Sprintf(`[{"proxy": "a-0.default", "resources": {
-			"type.googleapis.com/envoy.config.cluster.v3.Cluster": {"sent": %[1]q, "acked": %[1]q},
-			"type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": %[2]q, "acked": %[3]q}}}]`, nonce(test.clusters), nonce(test.listeners), nonce(test.acked))
-		require.NoError(t, ReadSyncs([]byte(text), "", found))
-		assert.Equal(t, map[string]Connection{"a-0.default": test.want}, found, "%+v", test)
-	}
-	assert.Equal(t, 0, push(""), "no nonce")
 }

@@ -33,9 +33,3 @@ func TestNetwork(t *testing.T) {
 		})
 	}
 }
-
-func TestNode(t *testing.T) {
-	if got := Node(netip.MustParsePrefix("127.120.4.0/24")); got != netip.MustParseAddr("127.120.4.250") {
-		t.Errorf("got %v", got)
-	}
-}

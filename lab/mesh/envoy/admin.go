@@ -25,24 +25,20 @@ const adminTimeout = 5 * time.Second
 
 // NewClient returns a client of the admin interface at an address.
 func NewClient(admin netip.AddrPort) *Client {
-	return newClient("http://"+admin.String(), new(net.Dialer).DialContext)
+	return NewDialClient(admin.String(), new(net.Dialer).DialContext)
 }
 
 // NewSocketClient returns a client of the admin interface at a Unix socket.
 func NewSocketClient(path string) *Client {
-	return newClient("http://envoy", func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return NewDialClient("envoy", func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	})
 }
 
 // NewDialClient returns a client of an admin interface that dial connects to. name is its name in errors.
 func NewDialClient(name string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
-	return newClient("http://"+name, dial)
-}
-
-func newClient(base string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
 	transport := &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1, IdleConnTimeout: 10 * time.Second}
-	return &Client{base: base, http: &http.Client{Timeout: adminTimeout, Transport: transport}}
+	return &Client{base: "http://" + name, http: &http.Client{Timeout: adminTimeout, Transport: transport}}
 }
 
 // Close closes idle connections.

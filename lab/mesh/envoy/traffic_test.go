@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestTraffic(t *testing.T) {
 		fmt.Fprint(w, trafficText)
 	}))
 	defer server.Close()
-	client := newClient(server.URL, nil)
+	client := NewClient(netip.MustParseAddrPort(server.Listener.Addr().String()))
 	defer client.Close()
 	got, err := client.Traffic(t.Context(), true)
 	require.NoError(t, err)
