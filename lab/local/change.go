@@ -62,9 +62,7 @@ func (f *Fleet) compare(objects *manifest.Objects, known programs, replace func(
 		return nil, errStopping
 	}
 	l := f.layout(thisHost())
-	l.replace = func(p *podPlan) bool {
-		return slices.ContainsFunc(f.pods, func(running *pod) bool { return running.plan == p && replace(running.mesh) })
-	}
+	l.replace = replace
 	to, err := l.plan(objects, f.options, known)
 	if err != nil {
 		return nil, err
@@ -95,12 +93,12 @@ func (c *Change) programs() (names []string) {
 func (c *Change) open(bin string) error {
 	f := c.fleet
 	fresh := &plan{later: true}
-	for i, planned := range c.to.pods {
+	for _, planned := range c.to.pods {
 		if slices.Contains(c.from.pods, planned) {
 			continue
 		}
 		fresh.pods = append(fresh.pods, planned)
-		p := f.newPod(planned, c.to.meshed[i], bin)
+		p := f.newPod(planned, bin)
 		p.held = true
 		c.added = append(c.added, p)
 	}
@@ -200,10 +198,8 @@ func (c *Change) swap(to *plan, in, out []*pod) {
 		}
 	}
 	f.pods = nil
-	for i, planned := range to.pods {
-		p := byPlan[planned]
-		p.mesh = to.meshed[i]
-		f.pods = append(f.pods, p)
+	for _, planned := range to.pods {
+		f.pods = append(f.pods, byPlan[planned])
 	}
 	f.pods = append(f.pods, others...)
 	for _, p := range out {
@@ -288,7 +284,7 @@ func (f *Fleet) remove(p *pod) {
 	f.pods = slices.DeleteFunc(f.pods, func(other *pod) bool { return other == p })
 	f.claims.free(addressesOfPod(p.plan))
 	f.updateStates()
-	if !slices.Contains(f.namespaces(), p.plan.namespace) {
-		_ = os.Remove(hostsFile(f.options.State, p.plan.namespace))
+	if !slices.Contains(f.namespaces(), p.plan.Namespace) {
+		_ = os.Remove(hostsFile(f.options.State, p.plan.Namespace))
 	}
 }

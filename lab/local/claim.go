@@ -102,11 +102,11 @@ func addressesOf(p *plan, o Options) []netip.Addr {
 }
 
 func addressesOfPod(p *podPlan) []netip.Addr {
-	addresses := []netip.Addr{p.ip}
-	if p.proxied {
-		addresses = append(addresses, p.outbound)
-		if p.bind.IsValid() {
-			addresses = append(addresses, p.bind)
+	addresses := []netip.Addr{p.IP}
+	if p.Proxied {
+		addresses = append(addresses, p.Outbound)
+		if p.Bind.IsValid() {
+			addresses = append(addresses, p.Bind)
 		}
 	}
 	return addresses
@@ -115,7 +115,7 @@ func addressesOfPod(p *podPlan) []netip.Addr {
 // meshNetworks returns the part of a message about the second network of a mesh.
 func meshNetworks(p *plan, o Options) string {
 	for _, pod := range p.pods {
-		if pod.proxied {
+		if pod.Proxied {
 			return fmt.Sprintf(", and with --mesh the next one too, %v", nextNetwork(o.Network.Masked()))
 		}
 	}
@@ -162,18 +162,18 @@ func portsOf(p *plan, o Options) []usedPort {
 	}
 	for _, pod := range p.pods {
 		add := func(what string, address netip.AddrPort) {
-			ports = append(ports, usedPort{fmt.Sprintf("pod %s: %s", pod.id(), what), address, "--network"})
+			ports = append(ports, usedPort{fmt.Sprintf("pod %s: %s", pod.ID, what), address, "--network"})
 		}
-		add("its port", netip.AddrPortFrom(pod.ip, uint16(pod.listen)))
+		add("its port", netip.AddrPortFrom(pod.IP, uint16(pod.listen)))
 		add("its program's port", pod.app)
 		add("its admin port", pod.adminAt)
 		for _, pair := range pod.forwards {
-			add("a port of its Service", netip.AddrPortFrom(pod.ip, uint16(pair.from)))
+			add("a port of its Service", netip.AddrPortFrom(pod.IP, uint16(pair.from)))
 		}
-		if pod.proxied {
-			add("its proxy's admin port", netip.AddrPortFrom(pod.ip, envoyAdminPort))
+		if pod.Proxied {
+			add("its proxy's admin port", netip.AddrPortFrom(pod.IP, envoyAdminPort))
 			for _, port := range slices.Sorted(maps.Keys(services)) {
-				add("its proxy's port for calls", netip.AddrPortFrom(pod.outbound, uint16(port)))
+				add("its proxy's port for calls", netip.AddrPortFrom(pod.Outbound, uint16(port)))
 			}
 		}
 	}

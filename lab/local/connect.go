@@ -141,14 +141,14 @@ func (f *Fleet) SetConnect(name string, fault *ConnectFault) (ConnectState, erro
 		return ConnectState{}, nil
 	}
 	if p.relay == nil {
-		return ConnectState{}, fmt.Errorf("pod %s: %s: must be a pod with a port, of a fleet with relays: fleetman up --relays", p.plan.id(), fault.text)
+		return ConnectState{}, fmt.Errorf("pod %s: %s: must be a pod with a port, of a fleet with relays: fleetman up --relays", p.plan.ID, fault.text)
 	}
 	kind, detail := FaultCleared, "connections are passed on"
 	if fault != nil {
 		kind, detail = FaultSet, fault.text
 	}
 	if err := p.relay.set(fault); err != nil {
-		return ConnectState{}, fmt.Errorf("pod %s: %w", p.plan.id(), err)
+		return ConnectState{}, fmt.Errorf("pod %s: %w", p.plan.ID, err)
 	}
 	f.mu.Lock()
 	f.note(p, kind, detail)
@@ -182,7 +182,7 @@ func (p *pod) openRelays() error {
 	for port, target := range p.plan.relays() {
 		opened, err := newRelay(p.plan.address(port), target)
 		if err != nil {
-			return fmt.Errorf("pod %s: port %d of its relay: %w", p.plan.id(), port, explainListen(err, p.plan.ip, "--network"))
+			return fmt.Errorf("pod %s: port %d of its relay: %w", p.plan.ID, port, explainListen(err, p.plan.IP, "--network"))
 		}
 		p.relays = append(p.relays, opened)
 		if port == p.plan.listen {
@@ -198,9 +198,9 @@ func (p *podPlan) relays() map[int]string {
 	targets := map[int]string{}
 	switch {
 	case !p.relayed:
-	case p.proxied:
-		for _, in := range p.inbound {
-			targets[in.Port] = netip.AddrPortFrom(p.bind, uint16(in.Port)).String()
+	case p.Proxied:
+		for _, in := range p.Inbound {
+			targets[in.Port] = netip.AddrPortFrom(p.Bind, uint16(in.Port)).String()
 		}
 	case p.listen != 0:
 		targets[p.listen] = p.app.String()

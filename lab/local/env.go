@@ -14,13 +14,13 @@ import (
 
 // environment returns the container's variables. The variable of the image's tag,
 // which is built into the published image, has the lowest precedence.
-func environment(d *deployment, p *podPlan, c *corev1.Container, objects *manifest.Objects) (map[string]string, error) {
-	env := map[string]string{"HOSTNAME": p.name}
-	if name, value, ok := strings.Cut(d.tagEnv, "="); ok {
+func environment(tagEnv string, p *podPlan, c *corev1.Container, objects *manifest.Objects) (map[string]string, error) {
+	env := map[string]string{"HOSTNAME": p.Name}
+	if name, value, ok := strings.Cut(tagEnv, "="); ok {
 		env[name] = value
 	}
 	for i, from := range c.EnvFrom {
-		values, err := allOf(from, p.namespace, objects)
+		values, err := allOf(from, p.Namespace, objects)
 		if err != nil {
 			return nil, fmt.Errorf("envFrom[%d]: %w", i, err)
 		}
@@ -33,7 +33,7 @@ func environment(d *deployment, p *podPlan, c *corev1.Container, objects *manife
 			env[variable.Name] = expand(variable.Value, env)
 			continue
 		}
-		value, found, err := p.lookUp(variable.ValueFrom, d, objects)
+		value, found, err := p.lookUp(variable.ValueFrom, objects)
 		if err != nil {
 			return nil, fmt.Errorf("env[%d] %s: %w", i, variable.Name, err)
 		}
@@ -44,41 +44,41 @@ func environment(d *deployment, p *podPlan, c *corev1.Container, objects *manife
 	return env, nil
 }
 
-func (p *podPlan) lookUp(from *corev1.EnvVarSource, d *deployment, objects *manifest.Objects) (value string, found bool, err error) {
+func (p *podPlan) lookUp(from *corev1.EnvVarSource, objects *manifest.Objects) (value string, found bool, err error) {
 	switch {
 	case from.FieldRef != nil:
-		value, err = p.field(from.FieldRef.FieldPath, d)
+		value, err = p.field(from.FieldRef.FieldPath)
 		return value, err == nil, err
 	case from.ConfigMapKeyRef != nil:
 		ref := from.ConfigMapKeyRef
-		return keyOf("ConfigMap", ref.Name, ref.Key, isTrue(ref.Optional), configMap(objects, p.namespace, ref.Name))
+		return keyOf("ConfigMap", ref.Name, ref.Key, isTrue(ref.Optional), configMap(objects, p.Namespace, ref.Name))
 	case from.SecretKeyRef != nil:
 		ref := from.SecretKeyRef
-		return keyOf("Secret", ref.Name, ref.Key, isTrue(ref.Optional), secret(objects, p.namespace, ref.Name))
+		return keyOf("Secret", ref.Name, ref.Key, isTrue(ref.Optional), secret(objects, p.Namespace, ref.Name))
 	}
 	return "", false, fmt.Errorf("valueFrom: must be fieldRef, configMapKeyRef or secretKeyRef")
 }
 
-func (p *podPlan) field(path string, d *deployment) (string, error) {
+func (p *podPlan) field(path string) (string, error) {
 	if key, ok := subscript(path, "metadata.labels"); ok {
-		return p.labels[key], nil
+		return p.Labels[key], nil
 	}
 	if key, ok := subscript(path, "metadata.annotations"); ok {
-		return d.object.Spec.Template.Annotations[key], nil
+		return p.Deployment.Spec.Template.Annotations[key], nil
 	}
 	switch path {
 	case "metadata.name":
-		return p.name, nil
+		return p.Name, nil
 	case "metadata.namespace":
-		return p.namespace, nil
+		return p.Namespace, nil
 	case "status.podIP", "status.podIPs":
-		return p.ip.String(), nil
+		return p.IP.String(), nil
 	case "status.hostIP", "status.hostIPs":
 		return "127.0.0.1", nil
 	case "spec.nodeName":
 		return "localhost", nil
 	case "spec.serviceAccountName":
-		return cmp.Or(d.object.Spec.Template.Spec.ServiceAccountName, "default"), nil
+		return cmp.Or(p.Deployment.Spec.Template.Spec.ServiceAccountName, "default"), nil
 	}
 	return "", fmt.Errorf("fieldRef: %.60q: must be metadata.name, metadata.namespace, metadata.labels['KEY'], metadata.annotations['KEY'], status.podIP, status.hostIP, spec.nodeName or spec.serviceAccountName", path)
 }
@@ -182,7 +182,7 @@ func (p *podPlan) processEnv(launcher []string) []string {
 		}
 	}
 	maps.Copy(env, p.env)
-	env["HOSTS_FILE"] = p.hostsFile
+	env["HOSTS_FILE"] = p.HostsFile
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])

@@ -43,7 +43,7 @@ func (e *NotReadyError) Error() string {
 
 // notReady returns the error for a pod. It is called with the mutex held.
 func (p *pod) notReady(why string) error {
-	return &NotReadyError{Pod: p.plan.id(), Why: why, Log: p.log.Name(), Last: lastLines(p.log.Name(), p.logged, 10)}
+	return &NotReadyError{Pod: p.plan.ID, Why: why, Log: p.log.Name(), Last: lastLines(p.log.Name(), p.logged, 10)}
 }
 
 // Fleet is a running fleet.
@@ -176,8 +176,8 @@ func planHere(objects *manifest.Objects, o Options) (*plan, error) {
 }
 
 func (f *Fleet) prepare(bin string) (err error) {
-	for i, planned := range f.plan.pods {
-		f.pods = append(f.pods, f.newPod(planned, f.plan.meshed[i], bin))
+	for _, planned := range f.plan.pods {
+		f.pods = append(f.pods, f.newPod(planned, bin))
 	}
 	if err := writeSecret(adminTokenFile(f.options.State), f.options.adminToken); err != nil {
 		return err
@@ -221,7 +221,7 @@ func (f *Fleet) await(ctx context.Context, starts string, pods []*pod, works fun
 		case <-f.ending.Done():
 			return errStopping
 		case <-ctx.Done():
-			return fmt.Errorf("start %s: %w", cmp.Or(starts, "pod "+late.plan.id()), context.Cause(ctx))
+			return fmt.Errorf("start %s: %w", cmp.Or(starts, "pod "+late.plan.ID), context.Cause(ctx))
 		}
 	}
 }
@@ -283,7 +283,7 @@ func (f *Fleet) Kill(name string, sig syscall.Signal) (did string, err error) {
 	f.mu.Lock()
 	now, terminating := p.status, p.terminating
 	f.mu.Unlock()
-	id, proc := p.plan.id(), now.Process
+	id, proc := p.plan.ID, now.Process
 	switch {
 	case proc == nil:
 		return "", fmt.Errorf("pod %s: no process: %s", id, now)
@@ -304,13 +304,13 @@ func (f *Fleet) find(name string) (*pod, error) {
 	var names []string
 	var replicas []*pod
 	for _, p := range f.pods {
-		if p.plan.id() == name {
+		if p.plan.ID == name {
 			return p, nil
 		}
-		if !p.held && strings.TrimPrefix(p.plan.deployment, "fleetman-") == strings.TrimPrefix(name, "fleetman-") {
+		if !p.held && strings.TrimPrefix(p.plan.Deployment.Name, "fleetman-") == strings.TrimPrefix(name, "fleetman-") {
 			replicas = append(replicas, p)
 		}
-		names = append(names, p.plan.id())
+		names = append(names, p.plan.ID)
 	}
 	if len(replicas) == 1 {
 		return replicas[0], nil
@@ -373,7 +373,7 @@ func (f *Fleet) Release() {
 
 // note adds an event, with the mutex held, so that events are in order.
 func (f *Fleet) note(p *pod, kind EventKind, detail string) {
-	f.events.Add(Event{Time: time.Now(), Pod: p.plan.id(), Kind: kind, Detail: detail, Restarts: p.status.Restarts})
+	f.events.Add(Event{Time: time.Now(), Pod: p.plan.ID, Kind: kind, Detail: detail, Restarts: p.status.Restarts})
 }
 
 // hostsRetry is the delay before hosts files that could not be written, for example
@@ -419,7 +419,7 @@ func (f *Fleet) writeHosts() error {
 		service := &f.plan.services[i]
 		answering := serviceAddresses{name: service.name, namespace: service.namespace}
 		for _, p := range f.endpoints(service) {
-			answering.addresses = append(answering.addresses, p.plan.ip)
+			answering.addresses = append(answering.addresses, p.plan.IP)
 		}
 		services = append(services, answering)
 	}
@@ -436,7 +436,7 @@ func (f *Fleet) writeHosts() error {
 func (f *Fleet) namespaces() []string {
 	names := []string{manifest.DefaultNamespace}
 	for _, p := range f.pods {
-		names = append(names, p.plan.namespace)
+		names = append(names, p.plan.Namespace)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -36,14 +36,14 @@ func (f *Fleet) logsOf(name string) ([]namedLog, error) {
 	of, proxys := strings.CutSuffix(name, ".envoy")
 	p, err := f.find(of)
 	if err == nil && proxys { // of may be a Deployment with one pod
-		name = p.plan.id() + ".envoy"
+		name = p.plan.ID + ".envoy"
 	}
 	if i := slices.IndexFunc(others, func(log namedLog) bool { return log.name == name }); i >= 0 {
 		return others[i : i+1], nil
 	}
 	switch {
 	case err == nil && proxys:
-		return nil, fmt.Errorf("pod %s has no proxy", p.plan.id())
+		return nil, fmt.Errorf("pod %s has no proxy", p.plan.ID)
 	case err == nil:
 		return []namedLog{p.namedLog()}, nil
 	case len(others) > 0:
@@ -60,7 +60,7 @@ func (f *Fleet) podLogs() []namedLog {
 	return collect(f.pods, (*pod).namedLog)
 }
 
-func (p *pod) namedLog() namedLog { return namedLog{p.plan.id(), p.log.Name(), p.removed} }
+func (p *pod) namedLog() namedLog { return namedLog{p.plan.ID, p.log.Name(), p.removed} }
 
 // LogOptions say what Logs writes, in the terms of Kubernetes' PodLogOptions.
 // The zero value is all that there is.

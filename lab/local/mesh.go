@@ -43,8 +43,8 @@ type Site struct {
 
 // MeshPod is a planned pod. It does not change.
 type MeshPod struct {
-	ID, Name, Namespace string // ID is Fleet.Kill's name of it
-	Deployment          *appsv1.Deployment
+	ID, Name, Namespace string             // ID is Fleet.Kill's name of it
+	Deployment          *appsv1.Deployment // has its template; the rest may be of earlier manifests
 	Labels              labels.Set
 	IP                  netip.Addr
 	// Proxied pods listen on 127.0.0.1, their proxy on the pod's address.
@@ -110,7 +110,7 @@ func (s *Site) change(id string, set func(*pod)) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
 	for _, p := range s.fleet.pods {
-		if p.plan.id() == id {
+		if p.plan.ID == id {
 			set(p)
 		}
 	}
@@ -160,14 +160,7 @@ func (s *Site) CloseNodePorts(service string) {
 	s.fleet.closeNodes(func(node *openNodePort) bool { return node.key == "" && node.service == service })
 }
 
-func (p *podPlan) meshPod(d *appsv1.Deployment) MeshPod {
-	return MeshPod{
-		ID: p.id(), Name: p.name, Namespace: p.namespace, Deployment: d, Labels: p.labels, IP: p.ip,
-		Proxied: p.proxied, Revision: p.revision, Outbound: p.outbound, HostsFile: p.hostsFile, Inbound: p.inbound, Bind: p.bind,
-	}
-}
-
-func (p *pod) meshPod() MeshPod { return p.mesh }
+func (p *pod) meshPod() MeshPod { return p.plan.MeshPod }
 
 // updateStates is called with the mutex held. A fleet that stops keeps its
 // endpoints, for the requests in flight.
@@ -176,7 +169,7 @@ func (f *Fleet) updateStates() {
 		return
 	}
 	f.states = collect(f.pods, func(p *pod) PodState {
-		return PodState{ID: p.plan.id(), Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts}
+		return PodState{ID: p.plan.ID, Ready: p.ready, Terminating: p.terminating, Restarts: p.status.Restarts}
 	})
 	signal(f.changes)
 }

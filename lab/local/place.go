@@ -17,14 +17,14 @@ type layout struct {
 	taken   map[netip.Addr]bool   // addresses
 	running map[string][]*podPlan // by NAMESPACE/DEPLOYMENT
 	// replace reports whether a running pod has to be replaced, although its plan is the same.
-	replace  func(*podPlan) bool
+	replace  func(MeshPod) bool
 	gateways []netip.Addr // nil before the start
 }
 
 func newLayout(h host) *layout {
 	return &layout{
 		host: h, names: map[string]bool{}, taken: map[netip.Addr]bool{}, running: map[string][]*podPlan{},
-		replace: func(*podPlan) bool { return false },
+		replace: func(MeshPod) bool { return false },
 	}
 }
 
@@ -37,9 +37,9 @@ func (f *Fleet) layout(h host) *layout {
 		l.taken[ip] = true
 	}
 	for _, p := range f.pods {
-		l.names[p.plan.id()], l.taken[p.plan.ip] = true, true
+		l.names[p.plan.ID], l.taken[p.plan.IP] = true, true
 		if !p.held {
-			key := p.plan.namespace + "/" + p.plan.deployment
+			key := p.plan.Namespace + "/" + p.plan.Deployment.Name
 			l.running[key] = append(l.running[key], p.plan)
 		}
 	}
@@ -76,11 +76,11 @@ func (l *layout) pod(d *deployment, index int, network netip.Prefix, plan func(n
 	namespace := namespaceOf(d.object.Namespace)
 	if running := l.running[namespace+"/"+d.object.Name]; index < len(running) {
 		was := running[index]
-		same, err := plan(was.name, was.ip, l.host.holding(was))
+		same, err := plan(was.Name, was.IP, l.host.holding(was))
 		if err != nil {
 			return nil, err
 		}
-		if same.equal(was) && !l.replace(was) {
+		if same.equal(was) && !l.replace(was.MeshPod) {
 			return was, nil
 		}
 	}
@@ -89,17 +89,17 @@ func (l *layout) pod(d *deployment, index int, network netip.Prefix, plan func(n
 		return nil, err
 	}
 	for number := 0; ; number++ {
-		p := podPlan{name: fmt.Sprintf("%s-%d", d.object.Name, number), namespace: namespace}
-		if !l.names[p.id()] {
-			l.names[p.id()] = true
-			return plan(p.name, ip, l.host)
+		name := fmt.Sprintf("%s-%d", d.object.Name, number)
+		if id := podID(namespace, name); !l.names[id] {
+			l.names[id] = true
+			return plan(name, ip, l.host)
 		}
 	}
 }
 
 // holding returns a host where the ports of a running pod are free.
 func (h host) holding(p *podPlan) host {
-	own := []netip.AddrPort{netip.AddrPortFrom(p.ip, uint16(p.listen)), p.app, p.adminAt}
+	own := []netip.AddrPort{netip.AddrPortFrom(p.IP, uint16(p.listen)), p.app, p.adminAt}
 	free := h.freePort
 	h.freePort = func(ip netip.Addr, wanted int) (int, error) {
 		if slices.Contains(own, netip.AddrPortFrom(ip, uint16(wanted))) {
@@ -114,7 +114,7 @@ func (h host) holding(p *podPlan) host {
 func (p *podPlan) equal(other *podPlan) bool {
 	a, b := *p, *other
 	for _, c := range []*podPlan{&a, &b} { // the template has the probes, notes are for people
-		c.template, c.readiness, c.liveness, c.startup, c.notes = nil, nil, nil, nil, nil
+		c.Deployment, c.readiness, c.liveness, c.startup, c.notes = nil, nil, nil, nil, nil
 	}
-	return equality.Semantic.DeepEqual(p.template, other.template) && reflect.DeepEqual(a, b)
+	return equality.Semantic.DeepEqual(p.Deployment.Spec.Template, other.Deployment.Spec.Template) && reflect.DeepEqual(a, b)
 }

@@ -26,19 +26,14 @@ type plan struct {
 	services []servicePlan
 	programs []string // that the pods run, sorted
 	gateways []netip.Addr
-	meshed   []MeshPod // the same pods, for the mesh
-	notes    []string  // what is not applied, one line each
-	later    bool      // it is a part of another plan
+	notes    []string // what is not applied, one line each
+	later    bool     // it is a part of another plan
 }
 
 // podPlan is one replica of a Deployment.
 type podPlan struct {
-	name, namespace, deployment string
-	program, image, variant     string
-	labels                      labels.Set
-	template                    *corev1.PodTemplateSpec
-	ip                          netip.Addr
-
+	MeshPod
+	program, image, variant string
 	// want is the port that the program has on a cluster, 0 for none; listen is
 	// the one at the pod's address, another when want is privileged or when no
 	// Service leads to it. The program itself listens at app, its admin listener
@@ -46,14 +41,8 @@ type podPlan struct {
 	listen, want, admin int
 	app, adminAt        netip.AddrPort
 
-	proxied   bool
-	revision  string     // of the control plane that injects it; empty without a proxy
-	relayed   bool       // the ports at ip are relays', for the program or its proxy
-	bind      netip.Addr // where the proxy of a relayed pod listens
-	outbound  netip.Addr // where a proxied pod's names lead
-	hostsFile string
-	inbound   []Inbound // of a proxied pod
-	env       map[string]string
+	relayed bool // the ports at IP are relays', for the program or its proxy
+	env     map[string]string
 
 	readiness, liveness, startup *probe
 	preStop, grace               time.Duration
@@ -61,7 +50,7 @@ type podPlan struct {
 	// Where the pod is reachable as on a cluster: not a listener on loopback.
 	listenOpen, adminOpen bool
 
-	ports    map[int]int // of its Services, each with the port at ip that serves it
+	ports    map[int]int // of its Services, each with the port at IP that serves it
 	forwards []portPair  // those of them that have to be opened
 	notes    []string
 }
@@ -69,15 +58,15 @@ type podPlan struct {
 type portPair struct{ from, to int }
 
 func (p *podPlan) address(port int) string {
-	return netip.AddrPortFrom(p.ip, uint16(port)).String()
+	return netip.AddrPortFrom(p.IP, uint16(port)).String()
 }
 
-// id is the pod's name, with its namespace unless that is the default one.
-func (p *podPlan) id() string {
-	if p.namespace == manifest.DefaultNamespace {
-		return p.name
+// podID returns a pod's name, with its namespace unless that is the default one.
+func podID(namespace, name string) string {
+	if namespace == manifest.DefaultNamespace {
+		return name
 	}
-	return p.namespace + "/" + p.name
+	return namespace + "/" + name
 }
 
 // servicePlan is one Service that selects pods.
@@ -98,7 +87,7 @@ type nodePort struct {
 }
 
 func (s *servicePlan) selects(p *podPlan) bool {
-	return p.namespace == s.namespace && s.selector.Matches(p.labels)
+	return p.Namespace == s.namespace && s.selector.Matches(p.Labels)
 }
 
 // host is what a plan depends on of the machine.
@@ -147,7 +136,6 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 				return nil, err
 			}
 			p.pods = append(p.pods, pod)
-			p.meshed = append(p.meshed, pod.meshPod(d.object))
 		}
 	}
 	p.programs = slices.Sorted(maps.Keys(needed))
@@ -185,23 +173,25 @@ func (p *plan) podNotes() []string {
 func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, services []*corev1.Service, objects *manifest.Objects, o Options, h host) (*podPlan, error) {
 	spec := d.object.Spec.Template.Spec
 	container := spec.Containers[0]
+	namespace := namespaceOf(d.object.Namespace)
 	p := &podPlan{
-		name: name, namespace: namespaceOf(d.object.Namespace), deployment: d.object.Name,
-		program: d.program, image: container.Image, labels: d.object.Spec.Template.Labels, template: &d.object.Spec.Template, ip: ip,
+		MeshPod: MeshPod{
+			ID: podID(namespace, name), Name: name, Namespace: namespace, Deployment: d.object, Labels: d.object.Spec.Template.Labels, IP: ip,
+			HostsFile: hostsFile(o.State, namespace),
+		},
+		program: d.program, image: container.Image, relayed: o.Relays,
 		grace: 30 * time.Second, // Kubernetes' default
 	}
-	p.hostsFile = hostsFile(o.State, p.namespace)
 	if err := p.meshed(objects, o); err != nil {
 		return nil, err
 	}
-	p.relayed = o.Relays
 	if spec.TerminationGracePeriodSeconds != nil {
 		p.grace = time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
 	}
 	if hook := preStopSleep(container); hook > 0 {
 		p.preStop = min(hook, p.grace)
 	}
-	env, err := environment(d, p, &container, objects)
+	env, err := environment(d.tagEnv, p, &container, objects)
 	if err != nil {
 		return nil, err
 	}
@@ -243,19 +233,19 @@ func newPod(d *deployment, name string, ip netip.Addr, set map[string]string, se
 // meshed sets what a proxy beside the pod needs, if a revision of the mesh has the pod.
 func (p *podPlan) meshed(objects *manifest.Objects, o Options) error {
 	if o.Mesh {
-		p.revision = objects.Revision(p.namespace, p.template)
+		p.Revision = objects.Revision(p.Namespace, &p.Deployment.Spec.Template)
 	}
-	if p.revision == "" {
+	if p.Revision == "" {
 		return nil
 	}
-	if len(validation.IsDNS1123Label(p.revision)) > 0 { // as istioctl install --set revision requires
-		return fmt.Errorf("%s: %.80q: must be a revision, of lower-case letters, digits and dashes", manifest.RevisionLabel, p.revision)
+	if len(validation.IsDNS1123Label(p.Revision)) > 0 { // as istioctl install --set revision requires
+		return fmt.Errorf("%s: %.80q: must be a revision, of lower-case letters, digits and dashes", manifest.RevisionLabel, p.Revision)
 	}
-	p.proxied, p.outbound = true, outboundOf(p.ip, o.Network)
+	p.Proxied, p.Outbound = true, outboundOf(p.IP, o.Network)
 	if o.Relays {
-		p.bind = outboundOf(p.outbound, o.Network)
+		p.Bind = outboundOf(p.Outbound, o.Network)
 	}
-	p.hostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.id(), "/", "."))
+	p.HostsFile = filepath.Join(o.State, "hosts."+strings.ReplaceAll(p.ID, "/", "."))
 	return nil
 }
 

@@ -57,7 +57,7 @@ func TestPlanPublished(t *testing.T) {
 	p := mustPlan(t, load(t, "testdata/published"), Options{}, userHost)
 	var got []string
 	for _, pod := range p.pods {
-		got = append(got, fmt.Sprintf("%s %s %s %d %d/%d %s", pod.name, pod.ip, pod.program, pod.listen, pod.want, pod.admin, pod.variant))
+		got = append(got, fmt.Sprintf("%s %s %s %d %d/%d %s", pod.Name, pod.IP, pod.program, pod.listen, pod.want, pod.admin, pod.variant))
 	}
 	want := []string{
 		"position-simulator-0 127.0.1.1 position-simulator 0 0/9090 ",
@@ -90,7 +90,7 @@ func TestPlanBase(t *testing.T) {
 	p := mustPlan(t, load(t, "../../k8s/base"), o, rootHost)
 	var got []string
 	for _, pod := range p.pods {
-		got = append(got, fmt.Sprintf("%s %s %s %s", pod.name, pod.env["LISTEN_ADDR"], pod.env["ADMIN_ADDR"], pod.variant))
+		got = append(got, fmt.Sprintf("%s %s %s %s", pod.Name, pod.env["LISTEN_ADDR"], pod.env["ADMIN_ADDR"], pod.variant))
 	}
 	want := []string{
 		"position-tracker-0 127.0.1.1:8080 127.0.1.1:9090 ",
@@ -156,8 +156,8 @@ func TestPublishedTags(t *testing.T) {
 				if pod.program == "webapp" {
 					want = ""
 				}
-				assert.Equal(t, want, pod.variant, pod.name)
-				assert.Equal(t, want != "", pod.env["PROPAGATE_HEADERS"] == "false", "%s does not propagate headers", pod.name)
+				assert.Equal(t, want, pod.variant, pod.Name)
+				assert.Equal(t, want != "", pod.env["PROPAGATE_HEADERS"] == "false", "%s does not propagate headers", pod.Name)
 			}
 			assert.Equal(t, test.notes, p.notes, "notes")
 			o := testOptions(t)
@@ -382,13 +382,12 @@ func TestPlanRevision(t *testing.T) {
 	}
 	before := mustPlan(t, under("istio-injection: enabled"), Options{Mesh: true}, userHost)
 	after := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost)
-	got := []string{before.pods[0].revision, before.meshed[0].Revision, after.pods[0].revision, after.meshed[0].Revision}
-	assert.Equal(t, []string{"default", "default", "next", "next"}, got, "revisions")
+	assert.Equal(t, []string{"default", "next"}, []string{before.pods[0].Revision, after.pods[0].Revision}, "revisions")
 	assert.False(t, before.pods[0].equal(after.pods[0]), "a pod under another revision is the same")
 	again := mustPlan(t, under("istio.io/rev: next"), Options{Mesh: true}, userHost)
 	assert.True(t, again.pods[0].equal(after.pods[0]), "a pod under the same revision is the same")
 	without := mustPlan(t, under("istio.io/rev: next"), Options{}, userHost).pods[0]
-	assert.Equal(t, []any{"", false}, []any{without.revision, without.proxied}, "revision and proxy without a mesh")
+	assert.Equal(t, []any{"", false}, []any{without.Revision, without.Proxied}, "revision and proxy without a mesh")
 	_, err := makePlan(under("istio.io/rev: Next_1"), Options{Mesh: true}.WithDefaults(), sixPrograms, userHost)
 	wants.Error(t, "a revision", err, `test.yaml: Deployment a: istio.io/rev: "Next_1": must be a revision, of lower-case letters, digits and dashes`)
 }

@@ -64,7 +64,6 @@ type pod struct {
 	program    string // path
 	log        *os.File
 	supervisor *process.Supervisor
-	mesh       MeshPod
 	relay      *relay // of its port; nil without
 	relays     []*relay
 	forwards   []*forwarder
@@ -87,8 +86,8 @@ type pod struct {
 }
 
 // newPod returns a pod that can run, after open.
-func (f *Fleet) newPod(planned *podPlan, meshed MeshPod, bin string) *pod {
-	p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program), mesh: meshed, removed: make(chan struct{})}
+func (f *Fleet) newPod(planned *podPlan, bin string) *pod {
+	p := &pod{plan: planned, fleet: f, program: filepath.Join(bin, planned.program), removed: make(chan struct{})}
 	p.status.State = process.Waiting
 	p.supervisor = process.New(process.Config{
 		Start: p.start, Attend: p.probe, BeforeRestart: p.replaceProxy, Changed: p.changed,
@@ -99,7 +98,7 @@ func (f *Fleet) newPod(planned *podPlan, meshed MeshPod, bin string) *pod {
 
 // open opens the pod's log and what listens for it.
 func (p *pod) open() (err error) {
-	if p.log, err = openLog(p.fleet.options.State, p.plan.id()); err != nil {
+	if p.log, err = openLog(p.fleet.options.State, p.plan.ID); err != nil {
 		return err
 	}
 	if err := p.openForwards(); err != nil {
@@ -114,13 +113,13 @@ func (p *pod) openForwards() error {
 	for _, pair := range p.plan.forwards {
 		if pair.from < unprivileged {
 			p.fleet.options.Progress(fmt.Sprintf("pod %s: port %d needs root; it answers on %s, and by its NodePort",
-				p.plan.id(), pair.from, p.plan.address(pair.to)))
+				p.plan.ID, pair.from, p.plan.address(pair.to)))
 			continue
 		}
 		to := p.plan.address(pair.to)
 		opened, err := newForwarder(p.plan.address(pair.from), func() (string, bool) { return to, true })
 		if err != nil {
-			return fmt.Errorf("pod %s: port %d of its Service: %w", p.plan.id(), pair.from, explainListen(err, p.plan.ip, "--network"))
+			return fmt.Errorf("pod %s: port %d of its Service: %w", p.plan.ID, pair.from, explainListen(err, p.plan.IP, "--network"))
 		}
 		p.forwards = append(p.forwards, opened)
 	}
@@ -138,8 +137,8 @@ func (p *pod) close() {
 	if p.log != nil {
 		p.log.Close()
 	}
-	if p.plan.proxied {
-		_ = os.Remove(p.plan.hostsFile) // the others share one
+	if p.plan.Proxied {
+		_ = os.Remove(p.plan.HostsFile) // the others share one
 	}
 }
 
@@ -349,12 +348,12 @@ func (p *pod) terminate(proc *process.Process, why string, deleted bool) {
 
 func (p *pod) snapshot() Pod {
 	s := Pod{
-		Name: p.plan.id(), Namespace: p.plan.namespace, Deployment: p.plan.deployment, Labels: p.plan.labels, Program: p.plan.program,
-		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.ip.String(),
+		Name: p.plan.ID, Namespace: p.plan.Namespace, Deployment: p.plan.Deployment.Name, Labels: p.plan.Labels, Program: p.plan.program,
+		Image: p.plan.image, Variant: p.plan.variant, Address: p.plan.IP.String(),
 		Port: p.plan.listen, DeclaredPort: p.plan.want, AdminPort: p.plan.admin,
-		Revision: p.plan.revision, Relayed: p.relay != nil, State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
+		Revision: p.plan.Revision, Relayed: p.relay != nil, State: string(p.status.State), Ready: p.ready, NextTry: p.status.Next, Restarts: p.status.Restarts, Log: p.log.Name(),
 	}
-	if p.plan.proxied && p.plan.listen != 0 {
+	if p.plan.Proxied && p.plan.listen != 0 {
 		s.AppAddress = p.plan.app.String()
 	}
 	if o := &p.fleet.options; o.adminToken != "" && p.plan.env[adminToken] == o.adminToken {

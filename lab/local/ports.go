@@ -37,13 +37,13 @@ func (p *podPlan) listenOn(env map[string]string, c *corev1.Container, services 
 	}
 	p.listen = p.want
 	if p.listen != 0 && (p.listen < h.firstUnprivileged || hides(targets, p.want)) {
-		if p.listen, err = h.freePort(p.ip, 10000+p.want%50000); err != nil {
-			return fmt.Errorf("find a free port on %s: %w", p.ip, err)
+		if p.listen, err = h.freePort(p.IP, 10000+p.want%50000); err != nil {
+			return fmt.Errorf("find a free port on %s: %w", p.IP, err)
 		}
 	}
-	p.app, p.adminAt = netip.AddrPortFrom(p.ip, uint16(p.listen)), netip.AddrPortFrom(p.ip, uint16(p.admin))
+	p.app, p.adminAt = netip.AddrPortFrom(p.IP, uint16(p.listen)), netip.AddrPortFrom(p.IP, uint16(p.admin))
 	switch {
-	case p.proxied:
+	case p.Proxied:
 		err = p.hideBehindProxy(targets, h)
 	case p.relayed && p.listen != 0:
 		p.app, err = p.hide(appPorts, h)
@@ -74,7 +74,7 @@ func (p *podPlan) listener(env map[string]string, name string, otherwise int) (p
 		return 0, false, fmt.Errorf("%s: %.60q: must be :PORT or HOST:PORT, such as :8080", name, value)
 	}
 	ip, _ := netip.ParseAddr(host)
-	return port, host != "localhost" && (!ip.IsLoopback() || ip == p.ip), nil
+	return port, host != "localhost" && (!ip.IsLoopback() || ip == p.IP), nil
 }
 
 // route opens the ports of the pod's Services, each to where its target port is
@@ -125,7 +125,7 @@ func (p *podPlan) whereItListens() string {
 			at = append(at, fmt.Sprintf("%d on loopback alone (%s)", l.port, l.variable))
 		}
 	}
-	return fmt.Sprintf("Deployment %s listens on %s", p.deployment, strings.Join(at, " and "))
+	return fmt.Sprintf("Deployment %s listens on %s", p.Deployment.Name, strings.Join(at, " and "))
 }
 
 // The first ports at 127.0.0.1 of the programs behind proxies, and of admin
@@ -157,10 +157,10 @@ func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 		if !p.listenOpen {
 			in.App = noPort
 		}
-		p.inbound = append(p.inbound, in)
+		p.Inbound = append(p.Inbound, in)
 	}
 	for _, t := range targets {
-		if slices.ContainsFunc(p.inbound, func(in Inbound) bool { return in.Declared == t.to }) {
+		if slices.ContainsFunc(p.Inbound, func(in Inbound) bool { return in.Declared == t.to }) {
 			continue
 		}
 		in := Inbound{Declared: t.to, Port: t.to, App: noPort}
@@ -170,7 +170,7 @@ func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 			}
 			in.App = int(p.adminAt.Port())
 		}
-		p.inbound = append(p.inbound, in)
+		p.Inbound = append(p.Inbound, in)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (p *podPlan) hideBehindProxy(targets []target, h host) error {
 // hide returns a free port of 127.0.0.1, in the pod's range after first.
 func (p *podPlan) hide(first int, h host) (netip.AddrPort, error) {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	port, err := h.freePort(loopback, first+placeOf(p.ip))
+	port, err := h.freePort(loopback, first+placeOf(p.IP))
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("find a free port on %s: %w", loopback, err)
 	}
@@ -233,7 +233,7 @@ func (p *podPlan) targets(c *corev1.Container, services []*corev1.Service) ([]ta
 	var targets []target
 	from := map[int]int{}
 	for _, s := range services {
-		if namespaceOf(s.Namespace) != p.namespace || len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(p.labels) {
+		if namespaceOf(s.Namespace) != p.Namespace || len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(p.Labels) {
 			continue
 		}
 		for i, port := range s.Spec.Ports {

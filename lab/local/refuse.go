@@ -40,19 +40,19 @@ func (a Asked) Refusals(ctx context.Context, objects *manifest.Objects, options 
 		}
 	}
 	for _, pod := range p.pods {
-		if !ours(pod.program) || pod != firstOf(p.pods, pod.deployment) {
+		if !ours(pod.program) || pod != firstOf(p.pods, pod.Deployment.Name) {
 			continue
 		}
 		for _, line := range a.ask(ctx, filepath.Join(bin, pod.program), pod.processEnv(o.Environ)) {
 			variable, _, _ := strings.Cut(line, ":")
-			all = append(all, Refusal{pod.deployment, pod.program, variable, line})
+			all = append(all, Refusal{pod.Deployment.Name, pod.program, variable, line})
 		}
 	}
 	return all, ctx.Err()
 }
 
 func firstOf(pods []*podPlan, deployment string) *podPlan {
-	return pods[slices.IndexFunc(pods, func(p *podPlan) bool { return p.deployment == deployment })]
+	return pods[slices.IndexFunc(pods, func(p *podPlan) bool { return p.Deployment.Name == deployment })]
 }
 
 const adminAddr = "ADMIN_ADDR"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 
 	"fleetman.example/lab/wants"
 )
@@ -85,8 +86,8 @@ func TestAddConnect(t *testing.T) {
 	fault, err := ParseConnect("connect=hang")
 	require.NoError(t, err)
 	f := &Fleet{pods: []*pod{
-		{plan: &podPlan{namespace: "default", name: "a-0"}, relay: &relay{}},
-		{plan: &podPlan{namespace: "shop", name: "a-0"}, relay: &relay{fault: &fault}},
+		{plan: &podPlan{MeshPod: MeshPod{ID: "a-0", Deployment: &appsv1.Deployment{}}}, relay: &relay{}},
+		{plan: &podPlan{MeshPod: MeshPod{ID: "shop/a-0", Deployment: &appsv1.Deployment{}}}, relay: &relay{fault: &fault}},
 	}}
 	for _, test := range []struct{ name, faults, want string }{
 		{"a-0", "status=502", "status=502"},
