@@ -29,8 +29,7 @@ func (b *bench) chain(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.chainCPU = [2]spread{spreadOf(cost[0]), spreadOf(cost[1])}
-	r.chainToBare = spreadOf(ratios(cost[0], cost[1]))
+	r.cpu = append(r.cpu, compare("position chain, CPU per report to plain handlers'", targetChain, cost[0], cost[1]))
 	return nil
 }
 

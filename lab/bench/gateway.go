@@ -34,7 +34,7 @@ func (b *bench) gateway(ctx context.Context, r *Result) error {
 		all = append(all, p)
 		subjects = append(subjects, group{p})
 	}
-	if err := sameAnswers(subjects, driverPath); err != nil {
+	if err := sameAnswers(ctx, subjects, driverPath); err != nil {
 		return err
 	}
 	request := get(nil, driverPath)
@@ -44,20 +44,23 @@ func (b *bench) gateway(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.gatewayCPU = [4]spread{spreadOf(cost[0]), spreadOf(cost[1]), spreadOf(cost[2]), spreadOf(cost[3])}
-	r.gatewayToHandler, r.gatewayToProxy = spreadOf(ratios(cost[0], cost[1])), spreadOf(ratios(cost[0], cost[2]))
-	r.wholeToHandler = spreadOf(ratios(cost[3], cost[1]))
+	r.cpu = append(
+		r.cpu,
+		compare("api-gateway, CPU per request to a plain `net/http` handler's", targetGateway, cost[0], cost[1]),
+		compare("the same to `httputil.ReverseProxy`'s", targetProxy, cost[0], cost[2]),
+		compare("api-gateway with the whole resilience chain to a plain handler", targetWhole, cost[3], cost[1]),
+	)
 	return nil
 }
 
 // sameAnswers returns an error unless all subjects return the same answer.
-func sameAnswers(subjects []group, path string) error {
-	first, err := ask(subjects[0][0].addr, path)
+func sameAnswers(ctx context.Context, subjects []group, path string) error {
+	first, err := ask(ctx, subjects[0][0].addr, path)
 	if err != nil {
 		return err
 	}
 	for _, s := range subjects[1:] {
-		answer, err := ask(s[0].addr, path)
+		answer, err := ask(ctx, s[0].addr, path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s[0].name, err)
 		}
@@ -72,6 +75,7 @@ func sameAnswers(subjects []group, path string) error {
 // each subject's processes in microseconds a request. The first round only warms up.
 func (b *bench) rounds(ctx context.Context, subjects []group, requests func(conn int) func([]byte) []byte) (cost [][]float64, err error) {
 	cost = make([][]float64, len(subjects))
+	latest := make([]float64, len(subjects))
 	for round := range b.size.rounds + 1 {
 		for i, s := range subjects {
 			before, err := s.usage(ctx)
@@ -86,22 +90,14 @@ func (b *bench) rounds(ctx context.Context, subjects []group, requests func(conn
 			if err != nil {
 				return nil, err
 			}
-			if round == 0 {
-				continue
+			latest[i] = float64(after.CPU-before.CPU) / float64(answered) / float64(time.Microsecond)
+			if round > 0 {
+				cost[i] = append(cost[i], latest[i])
 			}
-			cost[i] = append(cost[i], float64(after.CPU-before.CPU)/float64(answered)/float64(time.Microsecond))
 		}
 		if round > 0 {
-			b.say("round %d of %d: %.1f µs a request", round, b.size.rounds, last(cost))
+			b.say("round %d of %d: %.1f µs a request", round, b.size.rounds, latest)
 		}
 	}
 	return cost, nil
-}
-
-func last(cost [][]float64) []float64 {
-	l := make([]float64, len(cost))
-	for i, c := range cost {
-		l[i] = c[len(c)-1]
-	}
-	return l
 }

@@ -77,7 +77,7 @@ func TestPlain(t *testing.T) {
 	staff, telemetry := serve("staff"), serve("telemetry")
 	for _, role := range []string{"handler", "proxy"} {
 		hops = nil
-		answer, err := ask(serve(role, staff), driverPath)
+		answer, err := ask(t.Context(), serve(role, staff), driverPath)
 		require.NoError(t, err)
 		wants.Text(t, role, answer, `{"name":"Pam Parry"…`)
 		assert.Equal(t, []string{role + " GET " + driverPath, "staff GET /driver/City%20Truck"}, hops, role)

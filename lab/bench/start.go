@@ -36,15 +36,8 @@ func (b *bench) start(ctx context.Context, r *Result) error {
 				return err
 			}
 			took = append(took, ms(d))
-			if i < b.size.starts-1 {
-				running.End(0)
-				continue
-			}
-			err = process.Sleep(ctx, b.size.idleAfter)
-			if err == nil {
-				var used process.Usage
-				used, err = process.UsageOf(ctx, running.PID())
-				p.idle = int64(used.RSS)
+			if i == b.size.starts-1 {
+				p.idle, err = b.idle(ctx, running)
 			}
 			running.End(0)
 			if err != nil {
@@ -58,6 +51,15 @@ func (b *bench) start(ctx context.Context, r *Result) error {
 	return nil
 }
 
+// idle returns the resident memory of a service that nobody calls.
+func (b *bench) idle(ctx context.Context, s *subject) (int64, error) {
+	if err := process.Sleep(ctx, b.size.idleAfter); err != nil {
+		return 0, err
+	}
+	used, err := process.UsageOf(ctx, s.PID())
+	return int64(used.RSS), err
+}
+
 // startOnce starts a service and waits until it is ready.
 func (b *bench) startOnce(ctx context.Context, name string) (*subject, time.Duration, error) {
 	began := time.Now()
@@ -66,7 +68,7 @@ func (b *bench) startOnce(ctx context.Context, name string) (*subject, time.Dura
 		return nil, 0, err
 	}
 	for {
-		if _, err = ask(p.admin, "/readyz"); err == nil {
+		if _, err = ask(ctx, p.admin, "/readyz"); err == nil {
 			return p, time.Since(began), nil
 		}
 		if time.Since(began) > startTimeout || process.Sleep(ctx, time.Millisecond) != nil {

@@ -21,15 +21,6 @@ func spreadOf(values []float64) spread {
 	return spread{median, sorted[0], sorted[len(sorted)-1]}
 }
 
-// ratios divides round by round: other work on the machine affects both values of a round.
-func ratios(of, to []float64) []float64 {
-	r := make([]float64, len(of))
-	for i := range of {
-		r[i] = of[i] / to[i]
-	}
-	return r
-}
-
 // histogram has cumulative counts by upper bound, ascending; the last bound is +Inf.
 type histogram struct {
 	bounds []float64
@@ -45,12 +36,7 @@ func (h histogram) since(earlier histogram) histogram {
 	return d
 }
 
-func (h histogram) total() float64 {
-	if len(h.counts) == 0 {
-		return 0
-	}
-	return h.counts[len(h.counts)-1]
-}
+func (h histogram) total() float64 { return h.counts[len(h.counts)-1] }
 
 // quantile interpolates within its bucket, as Prometheus does; NaN when h is empty, an infinity
 // in the last bucket.

@@ -25,8 +25,9 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-func TestRatios(t *testing.T) {
-	assert.Equal(t, []float64{1.5, 2}, ratios([]float64{3, 8}, []float64{2, 4}), "ratios")
+func TestCompare(t *testing.T) {
+	want := comparison{"x", 2, spread{1.75, 1.5, 2}, spread{5.5, 3, 8}, spread{3, 2, 4}}
+	assert.Equal(t, want, compare("x", 2, []float64{3, 8}, []float64{2, 4}), "comparison")
 }
 
 func TestQuantile(t *testing.T) {

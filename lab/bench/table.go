@@ -23,16 +23,29 @@ const (
 
 // Result has all measurements; parts that were not measured are empty.
 type Result struct {
-	gatewayCPU                       [4]spread // µs a request: ours, plain handler, proxy, ours with the whole chain
-	gatewayToHandler, gatewayToProxy spread
-	wholeToHandler                   spread
-	chainCPU                         [2]spread // µs a report: ours, plain handlers
-	chainToBare                      spread
-	plain                            point   // plain handlers' fleet of the target
-	curve                            []point // the fleets of the plan
-	beyond                           []point // larger ones, while the target held
-	programs                         []program
-	machine                          machine
+	cpu      []comparison
+	plain    point   // plain handlers' fleet of the target
+	curve    []point // the fleets of the plan
+	beyond   []point // larger ones, while the target held
+	programs []program
+	machine  machine
+}
+
+// comparison is the CPU of a service's requests to that of others, in µs a request.
+type comparison struct {
+	figure       string
+	target       float64 // of the ratio, at most
+	ratio        spread
+	ours, theirs spread
+}
+
+// compare compares round by round: other work on the machine affects both values of a round.
+func compare(figure string, target float64, ours, theirs []float64) comparison {
+	ratios := make([]float64, len(ours))
+	for i := range ours {
+		ratios[i] = ours[i] / theirs[i]
+	}
+	return comparison{figure, target, spreadOf(ratios), spreadOf(ours), spreadOf(theirs)}
 }
 
 // row is one figure; ok means that its target holds.
@@ -43,14 +56,9 @@ type row struct {
 
 func (r *Result) rows() []row {
 	var rows []row
-	if r.gatewayToHandler.median > 0 {
-		rows = append(rows,
-			row{"api-gateway, CPU per request to a plain `net/http` handler's", "at most 1.25", ratio(r.gatewayToHandler) + micros(r.gatewayCPU[0], r.gatewayCPU[1]), r.gatewayToHandler.median <= targetGateway},
-			row{"the same to `httputil.ReverseProxy`'s", "at most 1", ratio(r.gatewayToProxy) + micros(r.gatewayCPU[0], r.gatewayCPU[2]), r.gatewayToProxy.median <= targetProxy},
-			row{"api-gateway with the whole resilience chain to a plain handler", "at most 1.4", ratio(r.wholeToHandler) + micros(r.gatewayCPU[3], r.gatewayCPU[1]), r.wholeToHandler.median <= targetWhole})
-	}
-	if r.chainToBare.median > 0 {
-		rows = append(rows, row{"position chain, CPU per report to plain handlers'", "at most 1.4", ratio(r.chainToBare) + micros(r.chainCPU[0], r.chainCPU[1]), r.chainToBare.median <= targetChain})
+	for _, c := range r.cpu {
+		measured := fmt.Sprintf("%.2f (%.2f to %.2f): %.0f to %.0f µs", c.ratio.median, c.ratio.min, c.ratio.max, c.ours.median, c.theirs.median)
+		rows = append(rows, row{c.figure, fmt.Sprintf("at most %g", c.target), measured, c.ratio.median <= c.target})
 	}
 	if len(r.curve) > 0 {
 		rows = append(rows, r.largest(), r.linear("CPU", func(p point) float64 { return p.cores }), r.linear("memory", func(p point) float64 { return mb(p.memory) }))
@@ -114,12 +122,6 @@ func worst(programs []program, what, unit string, target float64, of func(progra
 		"each service, " + what, fmt.Sprintf("at most %g %s", target, unit),
 		fmt.Sprintf("%.1f to %.1f %s (%s)", of(least), of(w), unit, w.name), of(w) <= target,
 	}
-}
-
-func ratio(s spread) string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.min, s.max) }
-
-func micros(ours, theirs spread) string {
-	return fmt.Sprintf(": %.0f to %.0f µs", ours.median, theirs.median)
 }
 
 // Markdown returns a table of the figures and whether they meet their targets, then one of the fleets.

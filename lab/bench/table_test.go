@@ -13,9 +13,12 @@ import (
 
 func sample() *Result {
 	return &Result{
-		gatewayCPU:       [4]spread{{48, 45, 52}, {40, 39, 44}, {60, 58, 63}, {53, 50, 58}},
-		gatewayToHandler: spread{1.2, 1.1, 1.3}, gatewayToProxy: spread{.8, .75, .86}, wholeToHandler: spread{1.33, 1.3, 1.45},
-		chainCPU: [2]spread{{170, 160, 180}, {130, 125, 140}}, chainToBare: spread{1.308, 1.25, 1.4},
+		cpu: []comparison{
+			{"api-gateway, CPU per request to a plain `net/http` handler's", targetGateway, spread{1.2, 1.1, 1.3}, spread{48, 45, 52}, spread{40, 39, 44}},
+			{"the same to `httputil.ReverseProxy`'s", targetProxy, spread{.8, .75, .86}, spread{48, 45, 52}, spread{60, 58, 63}},
+			{"api-gateway with the whole resilience chain to a plain handler", targetWhole, spread{1.33, 1.3, 1.45}, spread{53, 50, 58}, spread{40, 39, 44}},
+			{"position chain, CPU per report to plain handlers'", targetChain, spread{1.308, 1.25, 1.4}, spread{170, 160, 180}, spread{130, 125, 140}},
+		},
 		plain: point{vehicles: 6000, p99: 40 * time.Millisecond, rate: 6001},
 		curve: []point{
 			{vehicles: 1000, p99: 3 * time.Millisecond, rate: 1001, cores: .2, sender: .1, others: .05, stolen: .31, memory: 80e6},
@@ -32,9 +35,9 @@ func sample() *Result {
 
 func TestMarkdown(t *testing.T) {
 	missed := sample()
-	missed.gatewayToProxy.median, missed.curve[1].p99 = 1.01, 51*time.Millisecond
+	missed.cpu[1].ratio.median, missed.curve[1].p99 = 1.01, 51*time.Millisecond
 	missed.programs[1].binary = 22_000_001
-	gatewayOnly := &Result{gatewayCPU: sample().gatewayCPU, gatewayToHandler: sample().gatewayToHandler, gatewayToProxy: sample().gatewayToProxy, wholeToHandler: sample().wholeToHandler}
+	gatewayOnly := &Result{cpu: sample().cpu[:3]}
 	for _, tc := range []struct {
 		name   string
 		result *Result
