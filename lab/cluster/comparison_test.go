@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -69,17 +70,12 @@ func TestJob(t *testing.T) {
 	assert.Equal(t, "app.kubernetes.io/managed-by=fleetman,!fleetman.example/helper", selector.String(), "away from")
 }
 
-const kubeletSummary = `{"node":{},"pods":[
-	{"podRef":{"name":"webapp-1","namespace":"x","uid":"u"},"containers":[
-		{"name":"webapp","cpu":{"time":"2026-11-27T10:00:01Z","usageNanoCores":1,"usageCoreNanoSeconds":2500000000},"memory":{"workingSetBytes":4096}},
-		{"name":"istio-proxy","cpu":{"time":"2026-11-27T10:00:02Z","usageCoreNanoSeconds":500000000},"memory":{"workingSetBytes":8192}},
-		{"name":"fleetman-load","cpu":{"time":"2026-11-27T10:00:02Z","usageCoreNanoSeconds":7},"memory":{"workingSetBytes":1}},
-		{"name":"starting","cpu":{"time":"2026-11-27T10:00:02Z"},"memory":{}}]}]}`
-
 // TestUsage: the kubelet's counters.
 func TestUsage(t *testing.T) {
 	a := newAPI()
-	a.pages = map[string]string{"/api/v1/nodes/one/proxy/stats/summary": kubeletSummary}
+	summary, err := os.ReadFile("testdata/summary.json")
+	require.NoError(t, err)
+	a.pages = map[string]string{"/api/v1/nodes/one/proxy/stats/summary": string(summary)}
 	c := a.client(t, "x")
 	got, err := c.Usage(t.Context(), []string{"one"})
 	at := time.Date(2026, 11, 27, 10, 0, 1, 500_000_000, time.UTC)

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
@@ -139,79 +142,40 @@ func TestGivenUp(t *testing.T) {
 
 // TestNotReady: the error says what is wrong with each pod.
 func TestNotReady(t *testing.T) {
-	pod := func(status string) string {
-		return `{"kind":"Pod","metadata":{"name":"webapp-1","namespace":"fleetman","labels":{"app.kubernetes.io/managed-by":"fleetman"}},"spec":{"nodeName":"one","containers":[{"name":"webapp","image":"fleetman/webapp:6"}]},"status":` + status + `}`
+	var tests map[string]struct {
+		Deployment, Event, Node, Want string
+		Pod                           json.RawMessage
 	}
-	for name, test := range map[string]struct{ deployment, pod, event, node, want string }{
-		"image": {
-			pod:  pod(`{"containerStatuses":[{"name":"webapp","image":"fleetman/webapp:6","state":{"waiting":{"reason":"ErrImageNeverPull","message":"m"}}}]}`),
-			want: "pod webapp-1: image missing: fleetman/webapp:6: load it with fleetman images load, or name a registry with --images",
-		},
-		"image, by the event alone": {
-			pod:   pod(`{"phase":"Pending","containerStatuses":[{"name":"webapp","state":{"waiting":{"reason":"ContainerCreating"}}}]}`),
-			event: `{"kind":"Event","metadata":{"name":"e","namespace":"fleetman"},"involvedObject":{"name":"webapp-1"},"lastTimestamp":"2026-01-01T00:00:00Z","message":"Error: ImagePullBackOff"}`,
-			want:  "pod webapp-1: image missing: fleetman/webapp:6: load it with fleetman images load, or name a registry with --images",
-		},
-		"crash": {
-			pod:  pod(`{"containerStatuses":[{"name":"webapp","restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":2}}}]}`),
-			want: "pod webapp-1: its container webapp ended with exit code 2, 4 times",
-		},
-		"crash, with its last lines": {
-			pod:  pod(`{"containerStatuses":[{"name":"webapp","restartCount":1,"state":{"terminated":{"exitCode":1,"message":"configuration: PORT: \"x\": must be a port\n"}}}]}`),
-			want: `pod webapp-1: its container webapp ended with exit code 1: configuration: PORT: "x": must be a port`,
-		},
-		"no node": {
-			pod:  pod(`{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False","message":"0/1 nodes are available: 1 Insufficient cpu."}]}`),
-			want: "pod webapp-1: no node: 0/1 nodes are available: 1 Insufficient cpu.",
-		},
-		"probe": {
-			pod:   pod(`{"phase":"Running","containerStatuses":[{"name":"webapp","state":{"running":{}}}]}`),
-			event: `{"kind":"Event","metadata":{"name":"e","namespace":"fleetman"},"involvedObject":{"name":"webapp-1"},"lastTimestamp":"2026-01-01T00:00:00Z","message":"Readiness probe failed: HTTP probe failed with statuscode: 503"}`,
-			want:  "pod webapp-1: Readiness probe failed: HTTP probe failed with statuscode: 503",
-		},
-		"node": {
-			pod:  pod(`{"phase":"Running"}`),
-			node: `{"kind":"Node","metadata":{"name":"one"},"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`,
-			want: "pod webapp-1: node one is not ready",
-		},
-		"quota": {
-			deployment: `pods "webapp-1" is forbidden: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
-			want:       `Deployment webapp: quota: exceeded quota: small, requested: cpu=50m, used: cpu=1, limited: cpu=1`,
-		},
-		"policy": {
-			deployment: `pods "webapp-1" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities`,
-			want:       `Deployment webapp: policy: violates PodSecurity "restricted:latest": unrestricted capabilities`,
-		},
-		"limit range": {
-			deployment: `pods "webapp-1" is forbidden: maximum cpu usage per Container is 10m, but limit is 100m`,
-			want:       "Deployment webapp: limit range: maximum cpu usage per Container is 10m, but limit is 100m",
-		},
-		"webhook": {
-			deployment: `Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": connection refused`,
-			want:       `Deployment webapp: admission webhook: Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": connection refused`,
-		},
-	} {
+	text, err := os.ReadFile("testdata/not-ready.yaml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.UnmarshalStrict(text, &tests))
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAPI()
 				c := a.client(t, "")
-				if test.deployment != "" {
-					a.made = func(o *unstructured.Unstructured) {
+				if test.Deployment != "" {
+					a.made = func(*unstructured.Unstructured) {
 						if s := a.objects["/apis/apps/v1/namespaces/fleetman/deployments/webapp"]; s != nil {
-							s.own = map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": "ReplicaFailure", "status": "True", "message": test.deployment}}}}
+							s.own = map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": "ReplicaFailure", "status": "True", "message": test.Deployment}}}}
 						}
 					}
 				}
-				for _, text := range []string{test.pod, test.event, test.node} {
-					if text != "" {
-						a.put("v1", text)
-					}
+				if test.Pod != nil {
+					a.put("v1", `{"kind":"Pod","metadata":{"name":"webapp-1","namespace":"fleetman","labels":{"app.kubernetes.io/managed-by":"fleetman"}},
+						"spec":{"nodeName":"one","containers":[{"name":"webapp","image":"fleetman/webapp:6"}]},"status":`+string(test.Pod)+`}`)
+				}
+				if test.Event != "" {
+					a.put("v1", `{"kind":"Event","metadata":{"name":"e","namespace":"fleetman"},"involvedObject":{"name":"webapp-1"},"lastTimestamp":"2026-01-01T00:00:00Z","message":"`+test.Event+`"}`)
+				}
+				if test.Node != "" {
+					a.put("v1", `{"kind":"Node","metadata":{"name":"one"},"status":{"conditions":[{"type":"Ready","status":"`+test.Node+`"}]}}`)
 				}
 				o := options(t)
 				o.ReadyTimeout = 100 * time.Millisecond
 				err := c.Up(t.Context(), load(t, "../../k8s/base"), o)
 				require.ErrorAs(t, err, new(*NotReadyError))
-				assert.EqualError(t, err, "not ready after 0s: "+test.want)
+				assert.EqualError(t, err, "not ready after 0s: "+test.Want)
 				assert.NotNil(t, a.get("/api/v1/namespaces/fleetman"), "the fleet stays, so that its pods can be inspected")
 			})
 		})
