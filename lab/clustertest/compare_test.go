@@ -3,8 +3,6 @@ package clustertest
 import (
 	"bufio"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,34 +16,17 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// short is a short comparison of two arms. It has no goals: what a busy machine delays may miss them.
-const short = `# Does the mesh hide a replica that fails half of its requests?
-fleet: {replicas: {staff-service: 2, webapp: 0}}
-arms:
-  - {name: none, manifests: repo:k8s/base}
-  - {name: mesh, manifests: repo:k8s/scenarios/resilience/mesh, replicas: {staff-service-bad: 0}}
-faults:
-  - {name: bad, inject: [{service: staff-service, rules: "status=503,rate=0.5"}]}
-load: {rate: 20, jobs: 2}
-phases: {healthy: 2s, fault: 8s, after: 2s}
-seeds: [1]
-`
-
-func experimentFile(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "short.yaml")
-	require.NoError(t, os.WriteFile(path, []byte(short), 0o600))
-	return path
-}
+// experiment is a short comparison of two arms. It has no goals: what a busy machine delays may miss them.
+const experiment = "testdata/short.yaml"
 
 // TestCompare: the records of a comparison are whole, nothing of it is left, and the ClusterRole that --dry-run prints
 // is what it needs.
 func TestCompare(t *testing.T) {
 	c := newCluster(t, "compare")
 	u, front := newUser(t, c), newFront(t, rest.AnonymousClientConfig(c.config))
-	file, config, out := experimentFile(t), u.kubeconfig(t, front), t.TempDir()
-	role := u.grant(t, c.want(t, 0, nil, "compare", file, "--dry-run"))
-	if c.want(t, 0, nil, "compare", file, "--out", out, "--kubeconfig", config); t.Failed() {
+	config, out := u.kubeconfig(t, front), t.TempDir()
+	role := u.grant(t, c.want(t, 0, nil, "compare", experiment, "--dry-run"))
+	if c.want(t, 0, nil, "compare", experiment, "--out", out, "--kubeconfig", config); t.Failed() {
 		t.FailNow()
 	}
 	c.wantNothing(t)
@@ -104,7 +85,7 @@ func TestCompareEnded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, "ended-"+name)
-			cmd := c.command([]string{"compare", experimentFile(t), "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", c.namespace})
+			cmd := c.command([]string{"compare", experiment, "--arms", "none", "--out", t.TempDir(), "--context", c.context, "--namespace", c.namespace})
 			progress, err := cmd.StderrPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
