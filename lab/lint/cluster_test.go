@@ -17,35 +17,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// clusterObjects is what a cluster has that nobody wrote into a manifest.
-const clusterObjects = `apiVersion: v1
-kind: Service
-metadata: {name: kubernetes, namespace: default}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio-ca-root-cert, namespace: default}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: coredns, namespace: kube-system}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: istiod, namespace: istio-system}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: other}
-`
-
 // TestReadCluster reads a fake cluster: what rules are about is found as in files,
 // at the lines of files that are written, and in versions that the cluster has.
 func TestReadCluster(t *testing.T) {
 	text := read(t, "testdata/01/bad.yaml")
 	text = strings.ReplaceAll(text, "metadata: {name: staff", "metadata: {namespace: default, creationTimestamp: '2026-01-01T00:00:00Z', managedFields: [], name: staff")
 	text = strings.ReplaceAll(text, "metadata: {name: fleetman", "metadata: {namespace: default, uid: u, name: fleetman")
-	client := fakeCluster(t, text+"---\n"+clusterObjects)
+	client := fakeCluster(t, text+"---\n"+read(t, "testdata/cluster.yaml"))
 	gone := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1alpha3", Resource: "envoyfilters"}
 	client.PrependReactor("list", "envoyfilters", func(kubetest.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewNotFound(gone.GroupResource(), "")
@@ -76,7 +54,7 @@ func TestReadCluster(t *testing.T) {
 
 // TestReadClusterErrors: what must not be read is an error, that of the client.
 func TestReadClusterErrors(t *testing.T) {
-	client := fakeCluster(t, clusterObjects)
+	client := fakeCluster(t, read(t, "testdata/cluster.yaml"))
 	client.PrependReactor("list", "deployments", func(kubetest.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "", fmt.Errorf("no"))
 	})

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	_ "embed"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,27 +20,14 @@ func check(t *testing.T, text string) []Finding {
 	return load(t, write(t, text)).Check(Options{})
 }
 
+// fleet is the form of fleetOf.
+//
+//go:embed testdata/fleet.tmpl
+var fleet string
+
 // fleetOf returns a Deployment and its Service.
 func fleetOf(service, app, image string, replicas int) string {
-	return fmt.Sprintf(`apiVersion: apps/v1
-kind: Deployment
-metadata: {name: %[2]s}
-spec:
-  replicas: %[4]d
-  selector: {matchLabels: {app: %[2]s}}
-  template:
-    metadata: {labels: {app: %[2]s, version: v1, sidecar.istio.io/inject: "true"}}
-    spec:
-      containers: [{name: %[2]s, image: %[3]s, ports: [{name: http, containerPort: 8080}]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: %[1]s}
-spec:
-  selector: {app: %[2]s}
-  ports: [{name: http, port: 8080}]
----
-`, service, app, image, replicas)
+	return fmt.Sprintf(fleet, service, app, image, replicas)
 }
 
 // write returns a new file with a text.

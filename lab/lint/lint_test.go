@@ -2,6 +2,7 @@ package lint
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -18,19 +19,9 @@ import (
 )
 
 // neverEjects is a fleet with a DestinationRule that never ejects.
-var neverEjects = fleetOf("staff", "staff-service", "fleetman/staff-service:6", 2) + `# OBJECT
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: staff}
-spec:
-  host: staff
-  trafficPolicy:
-    # BLOCK
-    outlierDetection:
-      consecutive5xxErrors: 3 # OTHER
-      # LINE
-      maxEjectionPercent: 10 # FIELD
-`
+//
+//go:embed testdata/never-ejects.yaml
+var neverEjects string
 
 // TestMarks: a mark covers what begins on the next line, or its own field, and
 // nothing else.
@@ -211,35 +202,16 @@ func TestAnalyze(t *testing.T) {
 	}
 }
 
+// part has a service with rules, %[1]d, that calls the services %[2]d and %[3]d.
+//
+//go:embed testdata/part.tmpl
+var part string
+
 // many returns manifests with n objects: services with rules and callers.
 func many(n int) string {
 	var text strings.Builder
 	for i := range n / 4 {
-		fmt.Fprintf(&text, `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: s%[1]d}
-spec:
-  replicas: 2
-  template:
-    metadata: {labels: {app: s%[1]d}}
-    spec: {containers: [{name: s, image: example/s, env: [{name: RETRY_ATTEMPTS, value: "3"}, {name: NEXT_URL, value: "http://s%[2]d:80"}, {name: OTHER_URL, value: "http://s%[3]d:80"}]}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: s%[1]d}
-spec: {selector: {app: s%[1]d}, ports: [{name: http, port: 80}]}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: s%[1]d}
-spec: {host: s%[1]d, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 100}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: s%[1]d}
-spec: {hosts: [s%[1]d], http: [{timeout: 3s, retries: {attempts: 2, perTryTimeout: 1s, retryOn: 5xx}, route: [{destination: {host: s%[1]d}}]}]}
----
-`, i, (i+1)%(n/4), (i+2)%(n/4))
+		fmt.Fprintf(&text, part, i, (i+1)%(n/4), (i+2)%(n/4))
 	}
 	return text.String()
 }
