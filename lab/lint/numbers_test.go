@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 // shop has a Service payments of three hosts.
@@ -64,70 +65,24 @@ func TestPatches(t *testing.T) {
 
 // TestNumbers: what a finding says, and what it proposes, is right in its numbers.
 func TestNumbers(t *testing.T) {
-	route := func(rest string) string {
-		return rule("VirtualService", "hosts: [payments], http: [{route: [{destination: {host: payments}}], "+rest+"}]")
-	}
-	ejects := func(detection string) string {
-		return rule("DestinationRule", "host: payments, trafficPolicy: {outlierDetection: {"+detection+"}}")
-	}
-	for _, test := range []struct{ name, text, rule, want string }{
-		{
-			"1 retry does not fit: none is proposed", route("timeout: 3s, retries: {attempts: 1, perTryTimeout: 2s, retryOn: connect-failure}"), "5",
-			"write perTryTimeout: 1.48s or less, or timeout: 4.025s",
-		},
-		{
-			"no retry fits", route("timeout: 3s, retries: {attempts: 3, perTryTimeout: 2s, retryOn: connect-failure}"), "5",
-			"write perTryTimeout: 700ms or less, or timeout: 8.175s",
-		},
-		{
-			"one retry fits without its wait only", route("timeout: 4s, retries: {attempts: 3, perTryTimeout: 2s, retryOn: connect-failure}"), "5",
-			"write perTryTimeout: 950ms or less, or timeout: 8.175s",
-		},
-		{
-			"one retry fits", route("timeout: 5s, retries: {attempts: 3, perTryTimeout: 2s, retryOn: connect-failure}"), "5",
-			"write perTryTimeout: 1.2s or less, attempts: 1, or timeout: 8.175s",
-		},
-		{"a small pool", ejects("consecutive5xxErrors: 3"), "1", "write maxEjectionPercent: 34 to 100\n"},
-		{
-			"one host", strings.Replace(ejects("consecutive5xxErrors: 3"), "host: payments", "host: staff", 1) + fleetOf("staff", "staff-service", "fleetman/staff-service:6", 1), "1",
-			"write replicas: 2 or more, and maxEjectionPercent: 50 to 100\n",
-		},
-		{"all may be ejected", ejects("maxEjectionPercent: 100, minHealthPercent: 50"), "3", "ejected ones too; write minHealthPercent: 0\n"},
-		{"one may be ejected", ejects("maxEjectionPercent: 50, minHealthPercent: 70"), "3", "write minHealthPercent: 0, or at most 66"},
-		{
-			"perTryTimeout with the default words", route("retries: {attempts: 3, perTryTimeout: 2s}"), "17",
-			"not a try that took longer than perTryTimeout 2s: the caller gets 504, without a retry; write retryOn: reset,connect-failure,refused-stream\n",
-		},
-		{"attempts with the default words", route("retries: {attempts: 3}"), "17", ""},
-		{
-			"a wildcard", rule("DestinationRule", `host: "*.default.svc.cluster.local", trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}`), "1",
-			"payments has 3 hosts and may eject 10 % of them",
-		},
-		{"a wildcard of another namespace", rule("DestinationRule", `host: "*.shop.svc.cluster.local", trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}`), "1", ""},
-		{"a wildcard beside a rule of the host", rule("DestinationRule", `host: "*.local", trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}`) + strings.Replace(ejects("maxEjectionPercent: 50"), "{name: payments}", "{name: own}", 1), "1", ""},
-		// 6 tries on 3 hosts: 2 requests may make 4 errors on each.
-		{
-			"requests in a row", route("retries: {attempts: 5, retryOn: 5xx}") + ejects("maxEjectionPercent: 50"), "10",
-			"3 such requests in a row eject the 1 host that may be ejected",
-		},
-		{
-			"requests in a row, all hosts", route("retries: {attempts: 5, retryOn: 5xx}") + ejects("maxEjectionPercent: 100"), "10",
-			"3 such requests in a row eject the 3 hosts that may be ejected",
-		},
-		{
-			"no hosts in the manifests", rule("VirtualService", "hosts: [payments], http: [{route: [{destination: {host: payments, subset: v2}}], retries: {attempts: 2, retryOn: 5xx}}]") +
-				rule("DestinationRule", "host: payments, subsets: [{name: v2, labels: {version: v2}}], trafficPolicy: {outlierDetection: {consecutive5xxErrors: 2}}"), "10",
-			"warning: VirtualService payments: one request makes 3 tries, and 2 consecutive errors eject a host of payments, subset v2, whose number of hosts is not in the manifests: if it has 1,",
-		},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := said(check(t, shop+test.text), test.rule)
-			if test.want == "" {
+	var tests []struct{ Name, Route, Ejection, Objects, Rule, Want string }
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "testdata/numbers.yaml")), &tests))
+	for _, test := range tests {
+		text := shop
+		if test.Route != "" {
+			text += rule("VirtualService", "hosts: [payments], http: [{route: [{destination: {host: payments}}], "+test.Route+"}]")
+		}
+		if test.Ejection != "" {
+			text += rule("DestinationRule", "host: payments, trafficPolicy: {outlierDetection: {"+test.Ejection+"}}")
+		}
+		t.Run(test.Name, func(t *testing.T) {
+			got := said(check(t, text+test.Objects), test.Rule)
+			if test.Want == "" {
 				assert.Empty(t, got)
 				return
 			}
 			require.Len(t, got, 1)
-			assert.Contains(t, got[0]+"\n", test.want)
+			assert.Contains(t, got[0]+"\n", test.Want)
 		})
 	}
 }
