@@ -44,15 +44,8 @@ const answerBody = "0123456789abcdefghij"
 func start(t *testing.T, rules string) *service {
 	t.Helper()
 	o := servertest.Observer(t)
-	parsed, err := fault.Parse(rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	count, err := o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{o: o, set: fault.NewSet(1, parsed, time.Now), spans: tracetest.NewSpanRecorder(), left: make(chan struct{}, 100)}
+	count := servertest.Must(o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("x")))
+	s := &service{o: o, set: fault.NewSet(1, servertest.Must(fault.Parse(rules)), time.Now), spans: tracetest.NewSpanRecorder(), left: make(chan struct{}, 100)}
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.spans)).Tracer("test")
 	injector := fault.Injector{Set: s.set, Log: o.Log, Count: count, Exit: func(code int) { s.exited.Store(int64(code) + 1) }}
 	r := gin.New()
@@ -82,11 +75,7 @@ func (s *service) handle(c *gin.Context) {
 // call makes one request on a connection of its own and reads the answer, or a part of it.
 func (s *service) call(ctx context.Context, method, path, body string) (*http.Response, string, error) {
 	transport := &http.Transport{DisableKeepAlives: true}
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
-	if err != nil {
-		return nil, "", err
-	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := transport.RoundTrip(httptest.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body)))
 	if err != nil {
 		return nil, "", err
 	}

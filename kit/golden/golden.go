@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 // Call is a recorded request and its answer.
@@ -27,10 +29,7 @@ type Call struct {
 // the test; in CI (CI=true) it fails the test.
 func Shared(t testing.TB, elem ...string) string {
 	t.Helper()
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := servertest.Must(os.Getwd())
 	for ; root != filepath.Dir(root); root = filepath.Dir(root) {
 		if _, err := os.Stat(filepath.Join(root, "go.work")); err == nil {
 			break
@@ -50,10 +49,7 @@ func Shared(t testing.TB, elem ...string) string {
 // load reads the recordings of one file, such as "head/tracker.json".
 func load(t testing.TB, file string) (calls []Call) {
 	t.Helper()
-	text, err := os.ReadFile(Shared(t, "golden", filepath.FromSlash(file)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := servertest.Must(os.ReadFile(Shared(t, "golden", filepath.FromSlash(file))))
 	if err := json.Unmarshal(text, &calls); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}

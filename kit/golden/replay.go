@@ -38,10 +38,7 @@ type Prepare func(calls []Call, i int)
 // message and t6 has Java's. Each of our errors must have the contract's five fields.
 func Replay(t testing.TB, service string, start func() (url string, prepare Prepare)) {
 	t.Helper()
-	own, err := os.ReadFile("testdata/differences.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	own := servertest.Must(os.ReadFile("testdata/differences.txt"))
 	replay(t, service, start, append(differences(t, string(own)), differences(t, everywhere)...))
 }
 
@@ -102,24 +99,19 @@ func differences(t testing.TB, text string) (table []*difference) {
 			t.Fatalf("difference: %s: must be the lines Calls, Original, Ours and Reason", part)
 		}
 		table = append(table, &difference{
-			text: part, calls: pattern(t, "^(?:(?:head|t6) )?(?:"+lines[1]+")$"), original: pattern(t, "^(?:"+lines[2]+")"), ours: lines[3],
+			text: part, calls: pattern("^(?:(?:head|t6) )?(?:" + lines[1] + ")$"), original: pattern("^(?:" + lines[2] + ")"), ours: lines[3],
 		})
 	}
 	return table
 }
 
 // pattern compiles an expression in which a dot matches a newline too.
-func pattern(t testing.TB, expression string) *regexp.Regexp {
-	t.Helper()
-	r, err := regexp.Compile("(?s)" + expression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+func pattern(expression string) *regexp.Regexp {
+	return regexp.MustCompile("(?s)" + expression)
 }
 
 // explains reports whether d is the difference between the answers to a call.
-func (d *difference) explains(t testing.TB, name, original, ours string) bool {
+func (d *difference) explains(name, original, ours string) bool {
 	matched := d.original.FindStringSubmatch(original)
 	if matched == nil || !d.calls.MatchString(name) {
 		return false
@@ -128,7 +120,7 @@ func (d *difference) explains(t testing.TB, name, original, ours string) bool {
 	if len(matched) > 1 {
 		want = strings.ReplaceAll(want, "$1", regexp.QuoteMeta(matched[1]))
 	}
-	return pattern(t, "^(?:"+want+")").MatchString(ours)
+	return pattern("^(?:" + want + ")").MatchString(ours)
 }
 
 func compare(t testing.TB, name string, c Call, ours servertest.Answer, table []*difference) {
@@ -144,7 +136,7 @@ func compare(t testing.TB, name string, c Call, ours servertest.Answer, table []
 		return
 	}
 	for _, d := range table {
-		if d.explains(t, name, want, got) {
+		if d.explains(name, want, got) {
 			d.used++
 			return
 		}

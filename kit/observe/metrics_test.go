@@ -71,10 +71,7 @@ func TestClientMetrics(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"BREW", "WHEN"} { // a proxy forwards its callers' methods
-		resp, err := o.Transport("api-gateway", answer(405, nil)).RoundTrip(httptest.NewRequest(method, "http://10.0.0.1:8080/", nil))
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := servertest.Must(o.Transport("api-gateway", answer(405, nil)).RoundTrip(httptest.NewRequest(method, "http://10.0.0.1:8080/", nil)))
 		resp.Body.Close()
 	}
 	text := servertest.Metrics(t, o)
@@ -113,10 +110,7 @@ func excerpt(metrics string) string {
 // /metrics has a service's own instruments too.
 func TestOwnInstruments(t *testing.T) {
 	o, _ := start(t)
-	counter, err := o.Meter().Int64Counter("fleetman.reports")
-	if err != nil {
-		t.Fatal(err)
-	}
+	counter := servertest.Must(o.Meter().Int64Counter("fleetman.reports"))
 	counter.Add(t.Context(), 3)
 	if text := servertest.Metrics(t, o); !strings.Contains(text, "\nfleetman_reports_total 3\n") {
 		t.Errorf("no counter in\n%s", text)

@@ -40,10 +40,7 @@ func setenv(t *testing.T, values map[string]string) {
 func start(t *testing.T) (o *observe.Observer, lines func() []map[string]any) {
 	t.Helper()
 	log := new(buffer)
-	o, err := observe.Start(t.Context(), "test", os.Getenv, log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o = servertest.Must(observe.Start(t.Context(), "test", os.Getenv, log))
 	return o, func() (lines []map[string]any) {
 		for text := range strings.Lines(log.String()) {
 			var line map[string]any
@@ -181,10 +178,7 @@ func TestStartRefuses(t *testing.T) {
 func TestFlushWithoutACollector(t *testing.T) {
 	setenv(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TIMEOUT": "100"})
 	var log bytes.Buffer
-	o, err := observe.Start(t.Context(), "test", os.Getenv, &log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := servertest.Must(observe.Start(t.Context(), "test", os.Getenv, &log))
 	if o.Flush(t.Context()); !strings.Contains(log.String(), `"level":"WARN","msg":"telemetry not flushed"`) {
 		t.Errorf("logged %s", log.String())
 	}

@@ -54,11 +54,7 @@ func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Head
 	r.ContextWithFallback = true
 	r.Use(o.Middleware(propagate))
 	r.GET("/vehicles/:name", func(c *gin.Context) {
-		call, err := http.NewRequestWithContext(c.Request.Context(), "GET", upstream.URL, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
+		call := servertest.Must(http.NewRequestWithContext(c.Request.Context(), "GET", upstream.URL, nil))
 		maps.Copy(call.Header, own)
 		call.Header["X-Stale"] = []string{"of another request"}
 		observe.Propagate(c.Request.Context(), call.Header)
@@ -71,15 +67,9 @@ func pass(t *testing.T, o *observe.Observer, propagate bool) (outbound http.Head
 		o.Log.InfoContext(c.Request.Context(), "called")
 	})
 	service := servertest.Serve(t, o.Handler(r, propagate).ServeHTTP)
-	req, err := http.NewRequest("GET", service.URL+"/vehicles/City%20Truck", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := servertest.Must(http.NewRequest("GET", service.URL+"/vehicles/City%20Truck", nil))
 	maps.Copy(req.Header, inbound) // unchanged, including keys that are not canonical
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := servertest.Must(transport.RoundTrip(req))
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("status %d", resp.StatusCode)

@@ -35,10 +35,7 @@ func TestForeignPages(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := servertest.Start(t, servertest.Routes(root), map[string]string{"ADMIN_ADDR": tc.addr})
-			req, err := http.NewRequest(tc.method, s.AdminURL+"/faults", strings.NewReader(""))
-			if err != nil {
-				t.Fatal(err)
-			}
+			req := servertest.Must(http.NewRequest(tc.method, s.AdminURL+"/faults", strings.NewReader("")))
 			req.Host = tc.host
 			for name, values := range tc.header {
 				req.Header[name] = values

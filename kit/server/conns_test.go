@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"syscall"
@@ -31,7 +32,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	servertest.Eventually(t, "there is room again", func() bool {
 		kept[0].Close()
-		a, err := servertest.Try(request(t, s.URL+"/"))
+		a, err := servertest.Try(httptest.NewRequest("GET", s.URL+"/", nil))
 		return err == nil && a.Status == 200
 	})
 }

@@ -172,10 +172,7 @@ func TestJSONBody(t *testing.T) {
 			if tc.chunked {
 				body = io.MultiReader(body) // hides the length from the client
 			}
-			req, err := http.NewRequest("POST", s.URL+"/vehicles/", body)
-			if err != nil {
-				t.Fatal(err)
-			}
+			req := servertest.Must(http.NewRequest("POST", s.URL+"/vehicles/", body))
 			if tc.contentType != "" {
 				req.Header.Set("Content-Type", tc.contentType)
 			}
@@ -199,10 +196,7 @@ func TestTooLargeIsReadWhileSending(t *testing.T) {
 		if i%2 == 1 {
 			body = io.MultiReader(body) // hides the length from the client
 		}
-		req, err := http.NewRequest("POST", s.URL+"/vehicles", body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		req := servertest.Must(http.NewRequest("POST", s.URL+"/vehicles", body))
 		req.Header.Set("Content-Type", "application/json")
 		begin := time.Now()
 		a, err := servertest.Try(req)
@@ -328,7 +322,7 @@ func TestRecovery(t *testing.T) {
 	}), nil)
 	untimed(s.Call(t, "GET", "/panic", "")).Is(t, 500, shape(500, "internal error", "/panic"))
 	transport := &http.Transport{DisableKeepAlives: true}
-	resp, err := transport.RoundTrip(request(t, s.URL+"/half"))
+	resp, err := transport.RoundTrip(httptest.NewRequest("GET", s.URL+"/half", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +331,7 @@ func TestRecovery(t *testing.T) {
 	if resp.StatusCode != 200 || string(body) != "half" || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("partial answer: got %d %s, %v, want a broken connection", resp.StatusCode, body, err)
 	}
-	if _, err := transport.RoundTrip(request(t, s.URL+"/abort")); !errors.Is(err, io.EOF) {
+	if _, err := transport.RoundTrip(httptest.NewRequest("GET", s.URL+"/abort", nil)); !errors.Is(err, io.EOF) {
 		t.Errorf("aborted: got %v", err)
 	}
 	s.Call(t, "GET", "/well", "").Is(t, 200, "well")

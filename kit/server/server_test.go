@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"os"
 	"os/exec"
@@ -58,10 +59,7 @@ func TestOnlyAdmin(t *testing.T) {
 }
 
 func TestOccupiedPort(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := servertest.Must(net.Listen("tcp", "127.0.0.1:0"))
 	defer taken.Close()
 	addr := taken.Addr().String()
 	for name, cfg := range map[string]server.Config{
@@ -107,7 +105,7 @@ func TestDrain(t *testing.T) {
 		return a.Status == 503 && a.Body == "draining\n"
 	})
 	// During DRAIN_DELAY, which a busy machine may exceed, callers are answered, and their connections closed.
-	resp, err := new(http.Transport).RoundTrip(request(t, s.URL+"/quick"))
+	resp, err := new(http.Transport).RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", s.URL+"/quick", nil))
 	if took := time.Since(begin); err != nil && took < delay {
 		t.Errorf("after %s of the drain: %v", took, err)
 	}
@@ -138,15 +136,6 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func request(t *testing.T, url string) *http.Request {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return req
-}
-
 func TestDrainTimeout(t *testing.T) {
 	h := newSlow()
 	defer close(h.release)
@@ -158,7 +147,7 @@ func TestDrainTimeout(t *testing.T) {
 	}, map[string]string{"DRAIN_TIMEOUT": "10ms"})
 	broken := make(chan error, 1)
 	go func() {
-		_, err := new(http.Transport).RoundTrip(request(t, s.URL+"/slow"))
+		_, err := new(http.Transport).RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", s.URL+"/slow", nil))
 		broken <- err
 	}()
 	<-h.entered
@@ -191,11 +180,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	call := func(transport *http.Transport, previous time.Time) bool {
 		kept := false
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { kept = i.Reused }})
-		req, err := http.NewRequestWithContext(ctx, "POST", s.URL+"/work", strings.NewReader("{}"))
-		if err != nil {
-			t.Error(err)
-			return false
-		}
+		req := httptest.NewRequestWithContext(ctx, "POST", s.URL+"/work", strings.NewReader("{}"))
 		req.Header.Set("Content-Type", "application/json")
 		resp, err := transport.RoundTrip(req)
 		if err != nil {

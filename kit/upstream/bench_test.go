@@ -71,10 +71,7 @@ var twoAddrs = []string{"10.0.0.1:8080", "10.0.0.2:8080"}
 
 // benchmark makes calls as Client.Do does, and reads their answers.
 func benchmark(b *testing.B, chain http.RoundTripper) {
-	base, err := url.Parse("http://staff-service:8080")
-	if err != nil {
-		b.Fatal(err)
-	}
+	base := servertest.Must(url.Parse("http://staff-service:8080"))
 	c := &Client{name: "staff-service", base: *base, chain: chain}
 	ctx, cancel := context.WithCancel(b.Context()) // like the context of a server's request
 	defer cancel()

@@ -184,11 +184,7 @@ func library(t testing.TB, values ...string) Config {
 	for i := 0; i+1 < len(values); i += 2 {
 		set[values[i]] = values[i+1]
 	}
-	cfg, err := envtest.Read(set, ReadConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
+	return servertest.Must(envtest.Read(set, ReadConfig))
 }
 
 // patient are timeouts for calls over a network, which take longer only on a machine that hangs.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/kit/server/servertest"
 	"fleetman.example/kit/upstream"
 )
 
@@ -138,10 +139,7 @@ func TestHostsFileIsReadAgain(t *testing.T) {
 		t.Errorf("written to: answered by %s", got)
 	}
 	// Replaced by a file of the same size within one tick of the clock.
-	info, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := servertest.Must(os.Stat(file))
 	next := file + ".next"
 	write(t, next, "# moved\n127.0.3.5 staff\n")
 	if err := errors.Join(os.Chtimes(next, time.Time{}, info.ModTime()), os.Rename(next, file)); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fleetman.example/kit/fault"
+	"fleetman.example/kit/server/servertest"
 )
 
 // TestMetastable has the four cells of "Metastable Failures in the Wild" (Huang et al., OSDI '22, section
@@ -56,10 +57,7 @@ type overload struct {
 
 func (o *overload) run(t *testing.T) {
 	const begins = 10 * time.Second
-	rules, err := fault.Parse("capacity=50,queue=100")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := servertest.Must(fault.Parse("capacity=50,queue=100"))
 	service := fault.NewSet(1, rules, time.Now)
 	at := func() int { return min(int(time.Since(epoch)/(5*time.Second)), 17) }
 	serve := func(r *http.Request, _ int) (*http.Response, error) {

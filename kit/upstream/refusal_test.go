@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,7 +167,7 @@ func TestEndlessBodyIsBoundedByTheTotal(t *testing.T) {
 					}
 				})
 				cfg := library(t, "RESILIENCE", mode, "UPSTREAM_TIMEOUT", "300ms", "ATTEMPT_TIMEOUT", "300ms", "RETRY_ATTEMPTS", "0")
-				c := newSet(t, cfg).New("staff-service", address(t, s.URL))
+				c := newSet(t, cfg).New("staff-service", servertest.Must(url.Parse(s.URL)))
 				var err error
 				if through == "Do" {
 					_, err = c.Do(t.Context(), "GET", "/endless", nil)

@@ -79,7 +79,7 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 			if tc.key != "" {
 				ctx = observe.Carry(ctx, http.Header{"X-Idempotency-Key": {tc.key}})
 			}
-			c := newSet(t, tc.cfg).New("staff-service", address(t, s.URL))
+			c := newSet(t, tc.cfg).New("staff-service", servertest.Must(url.Parse(s.URL)))
 			call := func() error {
 				r := c.request(ctx, tc.method, cmp.Or(tc.path, "/driver/x/1"), tc.body)
 				if tc.noBody {
@@ -113,25 +113,13 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 	}
 }
 
-func address(t *testing.T, text string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
 // The answer to a HEAD has a Content-Length and no body.
 func TestHead(t *testing.T) {
 	s := servertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") })
 	for _, traces := range []string{"none", "console"} {
 		for _, mode := range []string{"off", "library"} {
-			o, err := observe.Start(t.Context(), "test", envtest.Map(map[string]string{"OTEL_TRACES_EXPORTER": traces}), io.Discard)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := NewSet(library(t, append([]string{"RESILIENCE", mode}, patient...)...), o, http.NewServeMux()).New("staff-service", address(t, s.URL))
+			o := servertest.Must(observe.Start(t.Context(), "test", envtest.Map(map[string]string{"OTEL_TRACES_EXPORTER": traces}), io.Discard))
+			c := NewSet(library(t, append([]string{"RESILIENCE", mode}, patient...)...), o, http.NewServeMux()).New("staff-service", servertest.Must(url.Parse(s.URL)))
 			for range 4 { // a breaker would open after three
 				if resp, err := c.Do(t.Context(), "HEAD", "/driver/x", nil); err != nil || resp.Status != 200 || len(resp.Body) != 0 {
 					t.Errorf("traces %s, %s: got %v, %v", traces, mode, resp, err)
@@ -145,7 +133,7 @@ func TestHead(t *testing.T) {
 // some calls, so the least of all calls counts.
 func TestNoBufferForNoBody(t *testing.T) {
 	s := servertest.Serve(t, func(http.ResponseWriter, *http.Request) {})
-	c := newSet(t, library(t, patient...)).New("staff-service", address(t, s.URL))
+	c := newSet(t, library(t, patient...)).New("staff-service", servertest.Must(url.Parse(s.URL)))
 	const most = 20 << 10
 	allocated := func() uint64 {
 		var m runtime.MemStats

@@ -48,11 +48,7 @@ func TestStateGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
+	if want := servertest.Must(os.ReadFile(path)); !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("%s: out of date: run the test with -update; got\n%s", path, &got)
 	}
 }

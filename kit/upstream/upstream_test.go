@@ -28,15 +28,8 @@ import (
 // client returns a client of the staff-service at address, configured by values.
 func client(t *testing.T, address string, values map[string]string) *upstream.Client {
 	t.Helper()
-	cfg, err := envtest.Read(values, upstream.ReadConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return upstream.NewSet(cfg, servertest.Observer(t), http.NewServeMux()).New("staff-service", base)
+	cfg := servertest.Must(envtest.Read(values, upstream.ReadConfig))
+	return upstream.NewSet(cfg, servertest.Observer(t), http.NewServeMux()).New("staff-service", servertest.Must(url.Parse(address)))
 }
 
 func TestAnswersBelow500(t *testing.T) {

@@ -8,13 +8,11 @@ import (
 	"time"
 
 	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/server/servertest"
 )
 
 func TestConfigDefaults(t *testing.T) {
-	cfg, err := envtest.Read(nil, readConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := servertest.Must(envtest.Read(nil, readConfig))
 	if cfg.tracker.String() != "http://fleetman-position-tracker:8080" || len(cfg.routes) != 5 || cfg.fleetSize != 5 ||
 		cfg.interval != time.Second || cfg.seed != nil || cfg.upstream.Timeout != time.Minute || cfg.ListenAddr != "" {
 		t.Errorf("%+v", cfg)
@@ -26,13 +24,10 @@ func TestConfigReadsAll(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "van"), []byte("lat=\"1\" lon=\"0\"\nlat=\"1.0001\" lon=\"0\"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := envtest.Read(map[string]string{
+	cfg := servertest.Must(envtest.Read(map[string]string{
 		"POSITION_TRACKER_URL": "tracker:9", "TRACKS_DIR": dir, "FLEET_SIZE": "100000",
 		"REPORT_INTERVAL": "250ms", "SEED": "18446744073709551615", "UPSTREAM_TIMEOUT": "2s",
-	}, readConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, readConfig))
 	if cfg.tracker.String() != "http://tracker:9" || len(cfg.routes) != 1 || cfg.routes[0].File != "van" || cfg.fleetSize != 100_000 ||
 		cfg.interval != 250*time.Millisecond || *cfg.seed != 1<<64-1 || cfg.upstream.Timeout != 2*time.Second {
 		t.Errorf("%+v", cfg)

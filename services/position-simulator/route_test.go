@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fleetman.example/kit/golden"
+	"fleetman.example/kit/server/servertest"
 	"fleetman.example/services/position-simulator/track"
 )
 
@@ -79,15 +80,8 @@ func TestRecordedTracksAreReplayedDigitForDigit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vehicles, err := newFleet(routes, len(routes), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, v := range vehicles {
-		text, err := os.ReadFile(recordings + "/" + routes[i].File)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i, v := range servertest.Must(newFleet(routes, len(routes), 1)) {
+		text := servertest.Must(os.ReadFile(recordings + "/" + routes[i].File))
 		lines := strings.Fields(string(text))
 		n := len(lines) / 2
 		for s := range n + 3 { // beyond the end too

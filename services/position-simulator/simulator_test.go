@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fleetman.example/kit/fleet"
+	"fleetman.example/kit/server/servertest"
 )
 
 func dec(i int) fleet.Decimal { return fleet.Decimal(strconv.Itoa(i)) }
@@ -67,7 +68,7 @@ func TestPace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const rounds = 2000
 				start := time.Now()
-				vehicles := mustFleet(t, []*route{routeOf("A", 30)}, 2, 5)
+				vehicles := servertest.Must(newFleet([]*route{routeOf("A", 30)}, 2, 5))
 				r := driveFor(t, vehicles, interval, 0, rounds*interval)
 				if slices.Sort(r.forgotten); !slices.Equal(r.forgotten, []string{"A", "A 2"}) {
 					t.Errorf("forgot %v before their first reports", r.forgotten)
@@ -109,9 +110,9 @@ func TestSlowUpstreamSkips(t *testing.T) {
 		const takes, while = 10 * time.Second, 10 * time.Minute
 		start := time.Now()
 		routes := []*route{routeOf("A", 30), routeOf("B", 30)}
-		r := driveFor(t, mustFleet(t, routes, 2, 9), time.Second, takes, while)
+		r := driveFor(t, servertest.Must(newFleet(routes, 2, 9)), time.Second, takes, while)
 		skips := 0
-		for _, twin := range mustFleet(t, routes, 2, 9) {
+		for _, twin := range servertest.Must(newFleet(routes, 2, 9)) {
 			var sent []time.Time
 			free := start
 			for due := start.Add(twin.firstDue(time.Second)); due.Before(start.Add(while)) || due.Before(free); due = due.Add(twin.nextDue(time.Second)) {
@@ -157,7 +158,7 @@ func TestDrain(t *testing.T) {
 				var cut bool
 				var stopped time.Time
 				s := simulator{
-					vehicles: mustFleet(t, []*route{routeOf("A", 30)}, 1, 1),
+					vehicles: servertest.Must(newFleet([]*route{routeOf("A", 30)}, 1, 1)),
 					interval: time.Second, drain: tc.drain, skipped: func(int) {}, forget: new(recorder).forget,
 					send: func(sending context.Context, _ fleet.Position) {
 						reports.Add(1)

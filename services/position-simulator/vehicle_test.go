@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetman.example/kit/server/servertest"
 	"fleetman.example/services/position-simulator/track"
 )
 
@@ -17,15 +18,6 @@ func routeOf(name string, n int) *route {
 		t.Points = append(t.Points, track.Point{Lat: dec(i), Lng: "0"})
 	}
 	return newRoute(t)
-}
-
-func mustFleet(t *testing.T, routes []*route, size int, seed uint64) []*vehicle {
-	t.Helper()
-	vehicles, err := newFleet(routes, size, seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return vehicles
 }
 
 func names(vehicles []*vehicle) []string {
@@ -53,7 +45,7 @@ func TestFleetNames(t *testing.T) {
 			for _, name := range tc.tracks {
 				routes = append(routes, routeOf(name, 10))
 			}
-			if got := names(mustFleet(t, routes, tc.size, 1)); !slices.Equal(got, tc.want) {
+			if got := names(servertest.Must(newFleet(routes, tc.size, 1))); !slices.Equal(got, tc.want) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
@@ -83,14 +75,14 @@ func plans(vehicles []*vehicle) []string {
 
 func TestSeedReproducesTheFleet(t *testing.T) {
 	routes := []*route{routeOf("A", 1000), routeOf("B", 1000)}
-	one := plans(mustFleet(t, routes, 40, 7))
-	if again := plans(mustFleet(t, routes, 40, 7)); !slices.Equal(one, again) {
+	one := plans(servertest.Must(newFleet(routes, 40, 7)))
+	if again := plans(servertest.Must(newFleet(routes, 40, 7))); !slices.Equal(one, again) {
 		t.Error("the same seed gives different fleets")
 	}
-	if larger := plans(mustFleet(t, routes, 90, 7)); !slices.Equal(one, larger[:40]) {
+	if larger := plans(servertest.Must(newFleet(routes, 90, 7))); !slices.Equal(one, larger[:40]) {
 		t.Error("a larger fleet's first vehicles differ")
 	}
-	other := plans(mustFleet(t, routes, 40, 8))
+	other := plans(servertest.Must(newFleet(routes, 40, 8)))
 	for i := range one {
 		if one[i] == other[i] {
 			t.Errorf("vehicle %d does not depend on the seed: %s", i, one[i])
@@ -100,7 +92,7 @@ func TestSeedReproducesTheFleet(t *testing.T) {
 
 func TestSuffixedVehiclesStartElsewhere(t *testing.T) {
 	r := routeOf("A", 1000)
-	vehicles := mustFleet(t, []*route{r}, 1001, 3)
+	vehicles := servertest.Must(newFleet([]*route{r}, 1001, 3))
 	if first := vehicles[0].report(0, time.Time{}); first.Lat != "0" {
 		t.Errorf("the first vehicle starts at %s", first.Lat)
 	}

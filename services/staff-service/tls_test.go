@@ -9,24 +9,19 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 // TestSelfSigned checks the certificate as a client verifies it.
 func TestSelfSigned(t *testing.T) {
-	config, err := selfSigned("monitoring.example", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := servertest.Must(selfSigned("monitoring.example", time.Now()))
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	server.TLS = config
 	server.StartTLS()
 	defer server.Close()
-	certificate, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	known := x509.NewCertPool()
-	known.AddCert(certificate)
+	known.AddCert(servertest.Must(x509.ParseCertificate(config.Certificates[0].Certificate[0])))
 	get := func(host string, roots *x509.CertPool) (string, error) {
 		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: host, RootCAs: roots}}}
 		defer client.CloseIdleConnections()

@@ -12,6 +12,7 @@ import (
 
 	"fleetman.example/kit/apierror"
 	"fleetman.example/kit/golden"
+	"fleetman.example/kit/server/servertest"
 )
 
 //go:embed testdata/geodesics.txt
@@ -40,10 +41,7 @@ func TestDistance(t *testing.T) {
 // Speeds equal those of the original in speed-vectors.json. They are unknown where the original returned a random
 // one (above 70 mph), or the times are in the wrong order.
 func TestSpeedsOfTheOriginal(t *testing.T) {
-	text, err := os.ReadFile(golden.Shared(t, "golden", "speed-vectors.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := servertest.Must(os.ReadFile(golden.Shared(t, "golden", "speed-vectors.json")))
 	var vectors []struct {
 		Name        string
 		First, Last [3]any // latitude and longitude as text, milliseconds since 1970
@@ -53,13 +51,7 @@ func TestSpeedsOfTheOriginal(t *testing.T) {
 	if err := json.Unmarshal(text, &vectors); err != nil {
 		t.Fatal(err)
 	}
-	number := func(v any) float64 {
-		f, err := strconv.ParseFloat(v.(string), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
+	number := func(v any) float64 { return servertest.Must(strconv.ParseFloat(v.(string), 64)) }
 	compared := 0
 	for _, v := range vectors {
 		if number(v.Metres) > farthest {

@@ -50,14 +50,8 @@ func serveFrom(t *testing.T, dist fs.FS, pairs ...string) string {
 		name, value, _ := strings.Cut(pair, "=")
 		values[name] = value
 	}
-	cfg, err := envtest.Read(values, readConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := newPage(dist, cfg.variant, cfg.photoOrigins)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := servertest.Must(envtest.Read(values, readConfig))
+	page := servertest.Must(newPage(dist, cfg.variant, cfg.photoOrigins))
 	app := server.NewApp(cfg.Config, servertest.Observer(t))
 	return servertest.Serve(t, api{page: page, gateway: newForwarder(cfg, app)}.routes(app.Router).ServeHTTP).URL
 }
@@ -261,10 +255,7 @@ func TestForwardStreams(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	resp, err := http.Get(base + "/api/events")
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := servertest.Must(http.Get(base + "/api/events"))
 	defer resp.Body.Close()
 	first := make([]byte, len("first"))
 	if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "first" {
@@ -283,10 +274,7 @@ func TestForwardAbortsAnIncompleteAnswer(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	resp, err := http.Get(base + "/api/vehicles/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := servertest.Must(http.Get(base + "/api/vehicles/"))
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); err == nil {
 		t.Errorf("got %q without an error, want an error", body)
@@ -339,10 +327,7 @@ func TestCaching(t *testing.T) {
 	const path = "/assets/index-abc1.js"
 	plain := get(t, base, path)
 	zipped := get(t, base, path, "Accept-Encoding: br, gzip;q=0.5")
-	r, err := gzip.NewReader(strings.NewReader(zipped.Body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := servertest.Must(gzip.NewReader(strings.NewReader(zipped.Body)))
 	if text, err := io.ReadAll(r); err != nil || string(text) != script || zipped.Header.Get("Content-Encoding") != "gzip" || len(zipped.Body) >= len(script) {
 		t.Errorf("%d bytes of encoding %q unpack to %q, %v", len(zipped.Body), zipped.Header.Get("Content-Encoding"), text, err)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"fleetman.example/kit/server/servertest"
 )
 
 // chromium returns the browser's path.
@@ -33,10 +35,7 @@ func chromium(t *testing.T) string {
 // pageOf returns the built page, and checks that each file has a content type.
 func pageOf(t *testing.T) fs.FS {
 	t.Helper()
-	page, err := fs.Sub(built, "ui/dist")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := servertest.Must(fs.Sub(built, "ui/dist"))
 	if _, err := fs.Stat(page, index); err != nil {
 		missing(t, "page not built: run `make ui`")
 	}

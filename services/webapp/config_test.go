@@ -4,13 +4,11 @@ import (
 	"testing"
 
 	"fleetman.example/kit/env/envtest"
+	"fleetman.example/kit/server/servertest"
 )
 
 func TestConfig(t *testing.T) {
-	cfg, err := envtest.Read(nil, readConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := servertest.Must(envtest.Read(nil, readConfig))
 	if cfg.ListenAddr != ":80" || cfg.gateway.String() != "http://fleetman-api-gateway:8080" || cfg.variant != standard || len(cfg.photoOrigins) != 0 {
 		t.Errorf("defaults: %+v", cfg)
 	}

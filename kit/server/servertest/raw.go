@@ -21,10 +21,7 @@ func Raw(t testing.TB, url, request string) Answer {
 // Dial opens a connection to the server at url, until the end of the test, and sends text on it.
 func Dial(t testing.TB, url, text string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := Must(net.Dial("tcp", strings.TrimPrefix(url, "http://")))
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience)) // never fails on a TCP connection
 	if _, err := io.WriteString(conn, text); err != nil {

@@ -149,14 +149,19 @@ func (s *Service) Stop() error {
 	return s.err
 }
 
+// Must returns value. It panics unless err, the error of a test's set-up, is nil. Unlike t.Fatal, it may be
+// called in any goroutine.
+func Must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 // Observer returns telemetry that exports nothing and discards its log.
 func Observer(t testing.TB) *observe.Observer {
 	t.Helper()
-	o, err := observe.Start(context.Background(), "test", envtest.Map(nil), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+	return Must(observe.Start(context.Background(), "test", envtest.Map(nil), io.Discard))
 }
 
 // Metrics returns the text of o's /metrics.
@@ -232,10 +237,7 @@ func call(t testing.TB, method, url, body string, headers ...string) Answer {
 	if body != "" {
 		r = strings.NewReader(body)
 	}
-	req, err := http.NewRequest(method, url, r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := Must(http.NewRequest(method, url, r))
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}

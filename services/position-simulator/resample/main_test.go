@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fleetman.example/kit/golden"
+	"fleetman.example/kit/server/servertest"
 	"fleetman.example/services/position-simulator/track"
 )
 
@@ -23,22 +24,12 @@ func haversine(a, b spot) float64 {
 	return 2 * 6371008.8 * math.Asin(math.Sqrt(h))
 }
 
-func readFile(t *testing.T, dir, file string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
+func readFile(dir, file string) []byte { return servertest.Must(os.ReadFile(filepath.Join(dir, file))) }
 
 // readTrack returns the points of a track, which must be without times.
 func readTrack(t *testing.T, dir, file string) []spot {
 	t.Helper()
-	tr, err := track.Read(file, readFile(t, dir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := servertest.Must(track.Read(file, readFile(dir, file)))
 	if tr.At != nil {
 		t.Errorf("%s has times", file)
 	}
@@ -61,7 +52,7 @@ func TestRoutesAreEven(t *testing.T) {
 			if hop := haversine(points[len(points)-1], points[0]); hop > 2*r.step {
 				t.Errorf("at the end of the route a vehicle jumps %.0f m", hop)
 			}
-			data := readFile(t, "../routes", r.file+".gpx")
+			data := readFile("../routes", r.file+".gpx")
 			for _, line := range strings.Split(string(data), "\n") {
 				if strings.HasPrefix(line, "<trkpt") && !sevenDecimals.MatchString(line) {
 					t.Fatalf("line %s", line)
@@ -81,7 +72,7 @@ func TestRoutesAreMadeOfTheRecordings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range routes {
-		if file := r.file + ".gpx"; !bytes.Equal(readFile(t, dir, file), readFile(t, "../routes", file)) {
+		if file := r.file + ".gpx"; !bytes.Equal(readFile(dir, file), readFile("../routes", file)) {
 			t.Errorf("%s.gpx is not what go run ./resample makes", r.file)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"fleetman.example/kit/golden"
+	"fleetman.example/kit/server/servertest"
 )
 
 const (
@@ -164,10 +165,7 @@ func TestReadSharedCases(t *testing.T) {
 		"gpx-name-date.gpx":    `gpx-name-date.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`,
 		"gpx-route-only.gpx":   "gpx-route-only.gpx: line 2: <gpx>: no <trk> but 1 <rte>, which are plans without the road between their points: must have a <trk> with points",
 	} {
-		data, err := os.ReadFile(golden.Shared(t, "cases", file))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := servertest.Must(os.ReadFile(golden.Shared(t, "cases", file)))
 		track, err := Read(file, data)
 		if got := track.Name; err == nil && got != want || err != nil && err.Error() != want {
 			t.Errorf("%s: got %q, %v", file, got, err)
@@ -181,10 +179,7 @@ func TestReadLimits(t *testing.T) {
 		t.Errorf("too many points: %v", err)
 	}
 	dir := t.TempDir()
-	big, err := os.Create(filepath.Join(dir, "big"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	big := servertest.Must(os.Create(filepath.Join(dir, "big")))
 	defer big.Close()
 	if err := big.Truncate(MaxFileBytes + 1); err != nil {
 		t.Fatal(err)
@@ -262,10 +257,7 @@ func TestReadRecordedTracks(t *testing.T) {
 		if len(tr.Points) != want[tr.Name] {
 			t.Errorf("%s: %d points, want %d", tr.Name, len(tr.Points), want[tr.Name])
 		}
-		data, err := os.ReadFile(filepath.Join(dir, tr.File))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := servertest.Must(os.ReadFile(filepath.Join(dir, tr.File)))
 		lines := strings.Fields(string(data))
 		for i, p := range tr.Points {
 			if lines[2*i] != "lat="+strconv.Quote(string(p.Lat)) || lines[2*i+1] != "lon="+strconv.Quote(string(p.Lng)) {
