@@ -63,11 +63,19 @@ func TestShared(t *testing.T) {
 		counted(1, "a-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}),
 		counted(1, "b-0", Count{CountServer, "GET /", 5}, Count{CountClient, "GET c", 5}, Count{CountClient, "GET d", 5}),
 	}, WholeRun, Hop{})
-	var shared []bool
+	assert.Len(t, hops, 3, "hops, b>d among them")
+	assert.Equal(t, []string{"a>c", "b>c"}, sharedOf(hops), "shared")
+}
+
+// sharedOf returns the names of the hops whose upstream has other callers that call alike.
+func sharedOf(hops []Hop) (names []string) {
 	for _, h := range hops {
-		shared = append(shared, h.Shared)
+		if h.Shared {
+			names = append(names, h.Name())
+		}
 	}
-	assert.Equal(t, []bool{true, true, false}, shared, "shared")
+	slices.Sort(names)
+	return names
 }
 
 // TestLoadHop: the requests of a load that a service sends are calls of a hop of
@@ -112,14 +120,7 @@ func TestLoadHop(t *testing.T) {
 		run.Hops = FindHops(run.Samples, WholeRun, Hop{Caller: test.caller, Upstream: test.upstream, Methods: []string{"PUT", "GET"}})
 		watched, _ := run.Watched()
 		assert.Equal(t, test.watched, watched, name+", watched")
-		var shared []string
-		for _, h := range run.Hops {
-			if h.Shared {
-				shared = append(shared, h.Name())
-			}
-		}
-		slices.Sort(shared)
-		assert.Equal(t, test.shared, shared, name+", shared")
+		assert.Equal(t, test.shared, sharedOf(run.Hops), name+", shared")
 		assert.Equal(t, test.counts, run.Counters().Hop(watched, 0, Offset(500*time.Millisecond)), name)
 		assert.Equal(t, test.whole, run.Counters().Hop(watched, 0, Offset(2*time.Second)), name+", the whole run")
 	}
@@ -157,13 +158,8 @@ func TestSharedWithLoad(t *testing.T) {
 		{"ingress", "GET", []string{"page>gateway"}},
 		{"page", "GET", nil},
 	} {
-		var shared []string
-		for _, h := range FindHops(polled(test.entry).Samples, WholeRun, Hop{Upstream: test.entry, Methods: []string{test.method}}) {
-			if h.Shared {
-				shared = append(shared, h.Name())
-			}
-		}
-		assert.Equal(t, test.want, shared, test.method+" of "+test.entry+", shared")
+		hops := FindHops(polled(test.entry).Samples, WholeRun, Hop{Upstream: test.entry, Methods: []string{test.method}})
+		assert.Equal(t, test.want, sharedOf(hops), test.method+" of "+test.entry+", shared")
 	}
 }
 

@@ -94,33 +94,28 @@ func TestHealthy(t *testing.T) {
 // TestAgree: what is in flight is no difference, what is lost or doubled is.
 func TestAgree(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(c *record.Run, last []record.Sample)
-		want   string
+		rules              string
+		received, attempts float64 // more than the caller counted, by the upstream, and by the caller's proxy
+		crashes            int
+		want               string
 	}{
-		"as counted": {func(*record.Run, []record.Sample) {}, "agree"},
-		"in flight":  {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= inFlight }, "agree"},
-		"lost":       {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N -= 6 }, "differ by 6"},
-		"doubled":    {func(_ *record.Run, last []record.Sample) { last[1].Counts[2].N += 40 }, "differ by 40"},
-		"crashed": {func(c *record.Run, last []record.Sample) {
-			last[1].Counts[2].N -= 13
-			c.Events = append(c.Events, record.Event{At: at(3), Who: "staff-service-0", What: record.EventExited}, record.Event{At: at(5), Who: "staff-service-0", What: record.EventExited})
-		}, "differ by 13 (2 crashes)"},
-		"tried again, though nothing fails": {func(_ *record.Run, last []record.Sample) {
-			last[1].Counts[2].N += 9
-			last[2].Counts[2].N += 9
-		}, "differ by 9"},
-		"tried again by the proxy in a fault": {func(c *record.Run, last []record.Sample) {
-			c.Rules = "reset"
-			last[1].Counts[2].N += 9
-			last[2].Counts[2].N += 9
-		}, "agree"},
-		"lost on the way to the receiver in a fault": {func(c *record.Run, last []record.Sample) {
-			c.Rules = "reset"
-			last[2].Counts[2].N += 9
-		}, "differ by 9"},
+		"as counted":                          {want: "agree"},
+		"in flight":                           {received: -inFlight, want: "agree"},
+		"lost":                                {received: -6, want: "differ by 6"},
+		"doubled":                             {received: 40, want: "differ by 40"},
+		"crashed":                             {received: -13, crashes: 2, want: "differ by 13 (2 crashes)"},
+		"tried again, though nothing fails":   {received: 9, attempts: 9, want: "differ by 9"},
+		"tried again by the proxy in a fault": {rules: "reset", received: 9, attempts: 9, want: "agree"},
+		"lost on the way to the receiver in a fault": {rules: "reset", attempts: 9, want: "differ by 9"},
 	} {
 		c := healthyRun("mesh", 1, .004, .02, .11, .2)
-		test.change(c, c.Samples[len(c.Samples)-5:])
+		c.Rules = test.rules
+		last := c.Samples[len(c.Samples)-5:] // api-gateway, staff-service, their proxies, istiod
+		last[1].Counts[2].N += test.received
+		last[2].Counts[2].N += test.attempts
+		for range test.crashes {
+			c.Events = append(c.Events, record.Event{At: at(3), Who: "staff-service-0", What: record.EventExited})
+		}
 		run := computed(t, c).Faults[0].Arms[0].Runs[0]
 		assert.Equal(t, test.want, run.Counts.String(), name)
 		assert.Equal(t, test.want == "agree", run.Counts.Agree, name+", agree")

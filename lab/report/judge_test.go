@@ -1,6 +1,7 @@
 package report
 
 import (
+	_ "embed"
 	"fmt"
 	"strconv"
 	"strings"
@@ -352,14 +353,8 @@ func TestDifferences(t *testing.T) {
 	assert.Nil(t, base.Over, "what the baseline has over itself")
 }
 
-const sweptExperiment = `question: how many tries
-arms: [{name: tries, manifests: [repo:k8s/base], env: {callers: {RETRY_ATTEMPTS: "${attempts}"}}}]
-faults: [{name: part, inject: [{service: staff-service, replicas: all, rules: "status=502,rate=0.5"}]}]
-sweep: [{name: attempts, values: [1, 2, 3]}]
-theory: [{figure: good, formula: "1 - pow(0.5, attempts)"}]
-goals: [{figure: good, arm: tries, fault: part, atLeast: "1 - pow(0.5, attempts) - 0.1"}]
-seeds: [1]
-`
+//go:embed testdata/swept.yaml
+var sweptExperiment string
 
 // swept is a report of the experiment.
 func swept(t *testing.T) Report {
