@@ -85,8 +85,7 @@ func (f *Fault) dropUneven() {
 		f.Arms[i].Runs = kept // what is in all arms stays there
 	}
 	if slices.Sort(dropped); len(dropped) > 0 {
-		f.warnings = append(f.warnings, warning{what: seedsLeft, run: f.Name})
-		f.Notes = append(f.Notes, fmt.Sprintf("seed %s left out: not every arm has a run with it", numbers(slices.Compact(dropped))))
+		f.warn(warning{what: seedsLeft, run: f.Name, note: fmt.Sprintf("seed %s left out: not every arm has a run with it", numbers(slices.Compact(dropped)))})
 	}
 }
 
@@ -107,56 +106,48 @@ func (f *Fault) note() {
 	for _, a := range f.Arms {
 		f.warnIdle(a)
 		for _, r := range a.Runs {
-			for _, n := range r.notes(reports) {
-				f.warn(a, r, n)
+			for _, w := range r.warnings(reports) {
+				f.warn(w)
 			}
 		}
 	}
 	if len(f.Arms) > 0 && len(f.seeds()) == 1 && f.partial() {
-		f.warnings = append(f.warnings, warning{what: bySeed, run: f.Name})
-		f.Notes = append(f.Notes, "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much")
+		f.warn(warning{what: bySeed, run: f.Name, note: "one seed: in which replica's way a request comes is chance, so shares, latencies and gaps differ from seed to seed; --seeds 3 shows how much"})
 	}
 }
 
-// runNote is what a run does not support. It voids figures: the run says nothing about
-// them, and goals on them are not decided by it.
-type runNote struct {
-	what, text string // in short, and in full
-	voids      func(Column) bool
-}
-
-// notes are all that voids figures of the run. With reports, the fault is in the way of
+// warnings are all that voids figures of the run. With reports, the fault is in the way of
 // vehicles' reports, too.
-func (r *Run) notes(reports bool) (all []runNote) {
+func (r *Run) warnings(reports bool) (all []warning) {
+	add := func(voids func(Column) bool, what, note string) {
+		note = fmt.Sprintf("%s, seed %d: %s", r.seen.Arm, r.Seed, note)
+		all = append(all, warning{what: what, note: note, arm: r.seen.Arm, run: r.path(), voids: voids})
+	}
 	if l := r.Lateness; l.TooLate {
-		all = append(all, runNote{loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements), Column.isTimed})
+		add(Column.isTimed, loadLate, fmt.Sprintf("the load itself was late (p99 %s s, at most %s s, measured %d times): its latencies are not the services'", seconds3.number(l.P99), seconds3.number(l.Max), l.Measurements))
 	}
 	if n, mostly := r.neverWorked(); n > 0 {
 		const check = "check load.streams and the manifests"
-		all = append(all, runNote{
-			fmt.Sprintf("no request before the fault was good, most %s (%s)", mostly, check),
-			fmt.Sprintf("%d of %[1]d requests before the fault were not good, most %s: %s", n, mostly, check), Column.isAny,
-		})
+		add(Column.isAny, fmt.Sprintf("no request before the fault was good, most %s (%s)", mostly, check),
+			fmt.Sprintf("%d of %[1]d requests before the fault were not good, most %s: %s", n, mostly, check))
 	}
 	unmet, reportless := r.unmet()
 	may, known := r.isLoadNear()
 	if r.seen.Rules != "" && !known {
-		all = append(all, runNote{
-			unknownWay, fmt.Sprintf("which requests lead to %s is unknown, since their callers' counters were not read before the fault: its attempts are unknown; set phases.healthy to 2s or more", strings.Join(r.seen.Services(), ", ")), Column.isOfAttempts,
-		})
+		add(Column.isOfAttempts, unknownWay, fmt.Sprintf("which requests lead to %s is unknown, since their callers' counters were not read before the fault: its attempts are unknown; set phases.healthy to 2s or more", strings.Join(r.seen.Services(), ", ")))
 	}
 	switch {
 	case r.seen.Rules == "": // nothing that a request could meet
 	case !may:
-		all = append(all, runNote{notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")), Column.isOfRequests})
+		add(Column.isOfRequests, notMet, fmt.Sprintf("no request of the load leads to %s: its figures of requests say nothing about the fault", strings.Join(r.seen.Services(), ", ")))
 	case unmet:
 		voids := Column.isNotOfReports
 		if reportless {
 			voids = Column.isAny
 		}
-		all = append(all, runNote{notMet, "no request of the load met the fault, by chance: its figures say nothing about it", voids})
+		add(voids, notMet, "no request of the load met the fault, by chance: its figures say nothing about it")
 	case reportless && reports:
-		all = append(all, runNote{noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it", Column.isOfReports})
+		add(Column.isOfReports, noReport, "no report of a vehicle met the fault, by chance: its positions and gap say nothing about it")
 	}
 	return all
 }
@@ -206,9 +197,7 @@ func (g *Group) noteFrom() {
 	}
 	note := fmt.Sprintf("the load is sent in the place of %s: its proxy, if any, is measured, its program's retries, breakers and fallbacks are not", g.experiment.Load.From)
 	for i := range g.Faults {
-		f := &g.Faults[i]
-		f.Notes = append(f.Notes, note)
-		f.warnings = append(f.warnings, warning{what: note})
+		g.Faults[i].warn(warning{what: note, note: note})
 	}
 }
 

@@ -7,14 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// warning is a note that makes figures unusable, in short: every form of the
-// report has it.
+// warning is a note that makes figures unusable: every form of the report has it.
 type warning struct {
-	what string // the same for all runs of a kind
+	what string // in short, the same for all runs of a kind
+	note string // in full
 	arm  string // empty: all arms of the fault
 	run  string // as --run has it, or the fault's name
 
-	voids func(Column) bool // nil: no figure
+	// voids reports whether the run says nothing about a figure, so that goals on it are
+	// not decided by it. Nil: of no figure.
+	voids func(Column) bool
 }
 
 // What warnings are of.
@@ -27,14 +29,18 @@ const (
 	seedsLeft  = "seeds left out"
 )
 
-// warn adds a note on a run.
-func (f *Fault) warn(a Arm, r Run, n runNote) {
-	run := fmt.Sprintf("%s/%s/%d", a.Name, f.Name, r.Seed)
+// warn adds a warning and its note.
+func (f *Fault) warn(w warning) {
+	f.warnings, f.Notes = append(f.warnings, w), append(f.Notes, w.note)
+}
+
+// path is the run as --run has it.
+func (r *Run) path() string {
+	path := fmt.Sprintf("%s/%s/%d", r.seen.Arm, r.seen.Fault, r.Seed)
 	if r.Repeat > 0 {
-		run += fmt.Sprintf("/%d", r.Repeat)
+		path += fmt.Sprintf("/%d", r.Repeat)
 	}
-	f.Notes = append(f.Notes, fmt.Sprintf("%s, seed %d: %s", a.Name, r.Seed, n.text))
-	f.warnings = append(f.warnings, warning{n.what, a.Name, run, n.voids})
+	return path
 }
 
 // void returns why some arms have no such figure that a goal can be judged by; empty if
@@ -61,8 +67,8 @@ func (f *Fault) warnIdle(a Arm) {
 	}
 	slices.Sort(notes)
 	for _, note := range slices.Compact(notes) {
-		f.Notes = append(f.Notes, a.Name+": "+note)
-		f.warnings = append(f.warnings, warning{what: a.Name + ": " + note, arm: a.Name})
+		note = a.Name + ": " + note
+		f.warn(warning{what: note, note: note, arm: a.Name})
 	}
 }
 
