@@ -16,12 +16,10 @@ func TestCheckRefuses(t *testing.T) {
 		{[]string{"check", "--ingress-port", "70000"}, exitUsage, "--ingress-port 70000: "},
 		{[]string{"up", "--node-port", "fleetman-webapp"}, exitUsage, "--node-port fleetman-webapp: must be SERVICE=PORT"},
 		{[]string{"check", "--again", "-1"}, exitUsage, "--again -1: must be between 0 and 9"},
-		{[]string{"check", "--network", "x"}, exitUsage, "--network x: must be a network, such as 127.0.1.0/24"},
 		{[]string{"check", filepath.Join(empty, "nowhere")}, exitUsage, "nowhere: must be a file, a directory or a scenario; fleetman scenarios lists them"},
 		{[]string{"check", empty}, exitUsage, "no expect.yaml in " + empty},
 		{[]string{"check", broken}, exitFailure, "chekcs"},
 		{[]string{"check", "plain", "--state", t.TempDir(), "--network", networkOf(t) + "0/24", "--run", "nobody promises this"}, exitUsage, `--run "nobody promises this": must match "SCENARIO: PROMISE" of a promise`},
-		{[]string{"check", "canary-weightd"}, exitUsage, "canary-weightd: must be a file, a directory or a scenario: did you mean canary-weighted?"},
 	} {
 		expect(t, test.code, "", "fleetman: …"+test.want+"…\n", test.args...)
 	}
