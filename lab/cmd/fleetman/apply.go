@@ -35,7 +35,7 @@ directories, is saved, until Ctrl-C. Errors are printed.`,
   fleetman apply --watch k8s/scenarios/mirroring
   fleetman apply --context kind-kind mirroring`,
 		Args:              atLeastOne("SCENARIO, DIR or FILE"),
-		ValidArgsFunction: where.completeManifests(),
+		ValidArgsFunction: where.completeManifests,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.checkFlags(cmd, upClusterOnly, nil); err != nil {
 				return err

@@ -45,11 +45,8 @@ about six minutes. The exit code is 1 when a target is missed.`,
 			if readme != "" && o.Only != "" {
 				return usage.Error{Err: errors.New("--readme: must be without --only: the README shows the whole table")}
 			}
-			if err := where.find(); err != nil {
+			if err := where.findRoot(); err != nil {
 				return err
-			}
-			if where.root == "" {
-				return noRepository("")
 			}
 			self, err := os.Executable()
 			if err != nil {

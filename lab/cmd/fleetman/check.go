@@ -57,7 +57,7 @@ is removed at the end. --against compares the verdicts with those of another run
   fleetman check --jobs 4 -o json --junit check.xml >check.json
   fleetman check --run 'one answer in ten'
   fleetman check --context kind-kind --against check.json`,
-		ValidArgsFunction: where.completeManifests(),
+		ValidArgsFunction: where.completeManifests,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err

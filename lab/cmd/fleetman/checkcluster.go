@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/sets"
 
-	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/runner"
@@ -43,11 +42,22 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 		return r, nil, err
 	}
 	fleets := r.Fleets(scenarios)
-	if err := checkGateways(cmd.Context(), client, fleets); err != nil {
+	gateways, err := ofAll(fleets, func(objects *manifest.Objects) ([]string, error) { return client.OtherGateways(cmd.Context(), objects) })
+	if err != nil {
+		return r, nil, err
+	}
+	if len(gateways) > 0 { // of other namespaces, which may receive the requests of the checks
+		return r, nil, fmt.Errorf("%s: must be deleted before check uses the ingress", strings.Join(gateways, "; "))
+	}
+	outside, err := ofAll(fleets, func(objects *manifest.Objects) ([]string, error) {
+		refs, _, err := client.Outside(cmd.Context(), objects)
+		return refs, err
+	})
+	if err != nil {
 		return r, nil, err
 	}
 	agree := f.up.cluster.agreeOnce(cmd)
-	if err := agreeAll(cmd.Context(), client, fleets, agree); err != nil {
+	if err := agree(outside); err != nil { // before the first fleet starts
 		return r, nil, err
 	}
 	switch _, err := client.Status(cmd.Context()); {
@@ -69,36 +79,17 @@ func (f checkFlags) startOnCluster(cmd *cobra.Command, where places, r check.Run
 	}, nil
 }
 
-// checkGateways returns an error for Gateways of other namespaces that may receive the requests of the checks.
-func checkGateways(ctx context.Context, client *cluster.Client, fleets []*manifest.Objects) error {
+// ofAll returns what of returns for all fleets, sorted and each once.
+func ofAll(fleets []*manifest.Objects, of func(*manifest.Objects) ([]string, error)) ([]string, error) {
 	all := sets.New[string]()
 	for _, objects := range fleets {
-		lines, err := client.OtherGateways(ctx, objects)
+		found, err := of(objects)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		all.Insert(lines...)
+		all.Insert(found...)
 	}
-	if all.Len() == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: must be deleted before check uses the ingress", strings.Join(sets.List(all), "; "))
-}
-
-// agreeAll asks for the objects of all fleets in other namespaces, before the first one starts.
-func agreeAll(ctx context.Context, client *cluster.Client, fleets []*manifest.Objects, agree func([]string) error) error {
-	outside := sets.New[string]()
-	for _, objects := range fleets {
-		refs, _, err := client.Outside(ctx, objects)
-		if err != nil {
-			return err
-		}
-		outside.Insert(refs...)
-	}
-	if outside.Len() == 0 {
-		return nil
-	}
-	return agree(sets.List(outside))
+	return sets.List(all), nil
 }
 
 // others returns the results of --against, which are read before the first promise is checked.

@@ -30,8 +30,7 @@ func (p *places) addCluster(cmd *cobra.Command) {
 	flags.StringVar(&p.cluster.Context, "context", "", "work on a cluster: the name of its context in the kubeconfig (default: this machine)")
 	flags.StringVar(&p.cluster.Kubeconfig, "kubeconfig", "", "with --context: path of the kubeconfig (default: $KUBECONFIG, else ~/.kube/config)")
 	flags.StringVar(&p.cluster.Namespace, "namespace", "", "with --context: namespace of the fleet (default "+cluster.OwnNamespace+")")
-	before := cmd.PreRunE
-	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		p.cluster.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
 		if err := p.checkFlags(cmd, []string{"kubeconfig", "namespace"}, nil); err != nil {
 			return err
@@ -41,9 +40,6 @@ func (p *places) addCluster(cmd *cobra.Command) {
 		}
 		if cmd.Flags().Changed("namespace") && len(validation.IsDNS1123Label(p.cluster.Namespace)) > 0 {
 			return usage.Errorf("--namespace %s: must be at most 63 lower-case letters, digits and hyphens, with a letter or a digit at both ends", quoted(p.cluster.Namespace))
-		}
-		if before != nil {
-			return before(cmd, args)
 		}
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +79,7 @@ could not be measured.`,
     --goal 'mine, bad: good >= 99.8%' --write mine.yaml
   fleetman compare bad-replica --context kind-kind`,
 		Args:              atMostOne("EXPERIMENT"),
-		ValidArgsFunction: where.completeExperiments(),
+		ValidArgsFunction: where.completeExperiments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
@@ -235,16 +236,14 @@ func shipped(root string) (names []string, all []*experiment.Experiment) {
 
 // listed is the repository's experiments with their questions.
 func listed(root string) string {
-	var lines []string
+	var lines strings.Builder
+	columns := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	names, all := shipped(root)
-	widest := 0
-	for _, name := range names {
-		widest = max(widest, len(name))
-	}
 	for i, name := range names {
-		lines = append(lines, fmt.Sprintf("  %-*s  %s", widest, name, all[i].Question))
+		fmt.Fprintf(columns, "  %s\t%s\n", name, all[i].Question)
 	}
-	return strings.Join(lines, "\n")
+	columns.Flush()
+	return strings.TrimSuffix(lines.String(), "\n")
 }
 
 // change applies the flags to the experiment, and validates it again.
@@ -481,17 +480,15 @@ func numbers(seeds []uint64) string {
 
 // completeExperiments completes the name of an experiment of the repository; a
 // file's name is the shell's.
-func (p *places) completeExperiments() cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 || p.find() != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		names, all := shipped(p.root)
-		for i := range names {
-			names[i] = cobra.CompletionWithDesc(names[i], all[i].Question)
-		}
-		return names, cobra.ShellCompDirectiveDefault
+func (p *places) completeExperiments(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 || p.find() != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	names, all := shipped(p.root)
+	for i := range names {
+		names[i] = cobra.CompletionWithDesc(names[i], all[i].Question)
+	}
+	return names, cobra.ShellCompDirectiveDefault
 }
 
 // completeParts completes parts of the experiment that is named before.
@@ -500,10 +497,7 @@ func (p *places) completeParts(of func(*experiment.Experiment) []string) cobra.C
 		if len(args) != 1 || p.find() != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		path, err := findExperiment(args[0], p.root)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp // as below
-		}
+		path, _ := findExperiment(args[0], p.root)
 		e, err := experiment.Read(path, nil)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp // the error is for those who press enter

@@ -55,15 +55,13 @@ func serviceNames(status control.Status) (names []string) {
 	return slices.Compact(names)
 }
 
-// completeKill completes the names of pods and, on this machine, of istiods.
-func (p *places) completeKill() cobra.CompletionFunc {
-	return completeFirst(func(cmd *cobra.Command) []string {
-		status := p.ask(cmd)
-		if p.onCluster() {
-			return podNames(status)
-		}
-		return append(podNames(status), istiodNames(status)...)
-	})
+// killTargets returns the names of pods and, on this machine, of istiods.
+func (p *places) killTargets(cmd *cobra.Command) []string {
+	status := p.ask(cmd)
+	if p.onCluster() {
+		return podNames(status)
+	}
+	return append(podNames(status), istiodNames(status)...)
 }
 
 // istiodNames returns the names of the istiods of a fleet with a mesh.
@@ -79,19 +77,17 @@ func istiodNames(status control.Status) []string {
 	return slices.Compact(names)
 }
 
-// completeLogs completes the names of logs, those of a mesh too.
-func (p *places) completeLogs() cobra.CompletionFunc {
-	return completeFirst(func(cmd *cobra.Command) []string {
-		status := p.ask(cmd)
-		names := append(podNames(status), "all\tevery pod")
-		if status.HasMesh {
-			for _, pod := range status.Pods {
-				names = append(names, pod.Name+".envoy")
-			}
-			names = append(append(names, istiodNames(status)...), "istio-ingressgateway", "mesh\tistiod and every proxy")
+// logNames returns the names of logs, those of a mesh too.
+func (p *places) logNames(cmd *cobra.Command) []string {
+	status := p.ask(cmd)
+	names := append(podNames(status), "all\tevery pod")
+	if status.HasMesh {
+		for _, pod := range status.Pods {
+			names = append(names, pod.Name+".envoy")
 		}
-		return names
-	})
+		names = append(append(names, istiodNames(status)...), "istio-ingressgateway", "mesh\tistiod and every proxy")
+	}
+	return names
 }
 
 // faultTargets returns the Services and the pods that can have faults.
@@ -104,31 +100,24 @@ func (p *places) faultTargets(cmd *cobra.Command) []string {
 var kinds = []string{"delay=", "status=", "reset", "hang", "truncate", "slow=", "crash"}
 
 // completeFault completes SERVICE or POD, then the kind of a rule.
-func (p *places) completeFault() cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		switch len(args) {
-		case 0:
-			return p.faultTargets(cmd), cobra.ShellCompDirectiveNoFileComp
-		case 1:
-			return kinds, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-		}
-		return nil, cobra.ShellCompDirectiveNoFileComp
+func (p *places) completeFault(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return p.faultTargets(cmd), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		return kinds, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeManifests completes the names of scenarios and of files.
-func (p *places) completeManifests() cobra.CompletionFunc {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		if p.find() != nil || p.root == "" {
-			return nil, cobra.ShellCompDirectiveDefault
-		}
-		all, _ := scenario.List(p.scenarios())
-		var names []string
-		for _, s := range all {
-			names = append(names, cobra.CompletionWithDesc(s.Name, s.Title))
-		}
-		return names, cobra.ShellCompDirectiveDefault
+func (p *places) completeManifests(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	if p.find() != nil || p.root == "" {
+		return nil, cobra.ShellCompDirectiveDefault
 	}
+	all, _ := scenario.List(p.scenarios())
+	names := described(all, func(s scenario.Listed) (string, string) { return s.Name, s.Title })
+	return names, cobra.ShellCompDirectiveDefault
 }
 
 // completePrograms completes the part of a value before sep with the programs of

@@ -41,7 +41,7 @@ with for=10s, and, for the last three, rate=0.5, count=3.`,
   fleetman fault --clear
   fleetman fault --context kind-kind staff-service 'status=503,for=30s'`,
 		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: where.completeFault(),
+		ValidArgsFunction: where.completeFault,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rules := "" // to clear
 			switch {

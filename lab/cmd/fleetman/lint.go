@@ -48,7 +48,7 @@ messages have its own codes (IST0132). The exit code is 1 when there is an error
   fleetman lint --format github .
   fleetman lint --context my-cluster --namespace shop
   fleetman lint --prove 1 my-manifests`,
-		ValidArgsFunction: where.completeManifests(),
+		ValidArgsFunction: where.completeManifests,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 && !where.onCluster():
@@ -142,21 +142,16 @@ func readCluster(ctx context.Context, where places) ([]string, error) {
 
 // check returns the errors of the flags, and reads --call.
 func (f *lintFlags) check(proves bool) error {
-	wrong := []error{checkBin(f.bin)}
-	must := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
+	wrong := mistakes{checkBin(f.bin)}
 	o := f.options
-	must(o.Rate >= 0 && o.Rate <= 1e6, "--rate %g: must be between 0 and 1000000 requests per second", o.Rate)
-	must(o.Latency > 0 && o.Latency <= time.Hour, "--latency %s: must be more than 0s, at most 1h", o.Latency)
-	must(o.Fault > 0 && o.Fault <= 24*time.Hour, "--fault %s: must be more than 0s, at most 24h", o.Fault)
-	must(!proves || lint.RuleOf(f.prove) != nil, "--prove %s: must be the number or the name of a rule, see docs/lint.md", quoted(f.prove))
+	wrong.must(o.Rate >= 0 && o.Rate <= 1e6, "--rate %g: must be between 0 and 1000000 requests per second", o.Rate)
+	wrong.must(o.Latency > 0 && o.Latency <= time.Hour, "--latency %s: must be more than 0s, at most 1h", o.Latency)
+	wrong.must(o.Fault > 0 && o.Fault <= 24*time.Hour, "--fault %s: must be more than 0s, at most 24h", o.Fault)
+	wrong.must(!proves || lint.RuleOf(f.prove) != nil, "--prove %s: must be the number or the name of a rule, see docs/lint.md", quoted(f.prove))
 	f.options.Calls = map[string][]string{}
 	for _, call := range f.calls {
 		workload, host, ok := strings.Cut(call, "=")
-		must(ok && workload != "" && host != "", "--call %s: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway", quoted(call))
+		wrong.must(ok && workload != "" && host != "", "--call %s: must be WORKLOAD=HOST, such as webapp=fleetman-api-gateway", quoted(call))
 		f.options.Calls[workload] = append(f.options.Calls[workload], host)
 	}
 	return errors.Join(wrong...)

@@ -30,7 +30,7 @@ that has one.`,
   fleetman logs -f staff-service-0.envoy
   fleetman logs --context kind-kind staff-service`,
 		Args:              exactly("POD, or all"),
-		ValidArgsFunction: where.completeLogs(),
+		ValidArgsFunction: completeFirst(where.logNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case tail < -1:

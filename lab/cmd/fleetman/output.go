@@ -26,14 +26,11 @@ type output struct {
 }
 
 // add adds the flag to a command that prints a table.
-func (o *output) add(cmd *cobra.Command) { o.addOf(cmd, "table", "wide", "json", "yaml") }
-
-// addOf adds the flag with some formats, the default first.
-func (o *output) addOf(cmd *cobra.Command, formats ...string) {
-	o.addAs(cmd, "output", "o", formats...)
+func (o *output) add(cmd *cobra.Command) {
+	o.addAs(cmd, "output", "o", "table", "wide", "json", "yaml")
 }
 
-// addAs adds the flag by another name.
+// addAs adds the flag by a name and with formats, the default first.
 func (o *output) addAs(cmd *cobra.Command, name, shorthand string, formats ...string) {
 	o.format, o.formats = formats[0], formats
 	cmd.Flags().VarP(o, name, shorthand, "how to print: "+strings.Join(formats, ", "))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,12 +75,8 @@ func (p *places) find() error {
 			return usage.Errorf("%s%s: must be a clone of the repository, with go.work and k8s/base", name, given)
 		}
 	}
-	base := p.root
-	if base == "" {
-		base = here
-	}
 	if p.state == "" {
-		p.state = filepath.Join(base, ".cache", "fleetman")
+		p.state = filepath.Join(cmp.Or(p.root, here), ".cache", "fleetman")
 	}
 	return nil
 }
@@ -102,6 +99,14 @@ func repositoryAbove(dir string) string {
 		dir = filepath.Dir(dir)
 	}
 	return dir
+}
+
+// findRoot is find for a command that needs a repository.
+func (p *places) findRoot() error {
+	if err := p.find(); err != nil || p.root != "" {
+		return err
+	}
+	return noRepository("")
 }
 
 // noRepository is the error of a command that needs a repository.

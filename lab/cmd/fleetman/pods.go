@@ -160,7 +160,7 @@ Deployment replaces it. There are no other signals.`,
   fleetman kill --signal KILL api-gateway
   fleetman kill --context kind-kind staff-service`,
 		Args:              exactly("POD"),
-		ValidArgsFunction: where.completeKill(),
+		ValidArgsFunction: completeFirst(where.killTargets),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := parseSignal(name)
 			if err != nil {

@@ -88,7 +88,7 @@ could not be written.`,
 
 // addShared adds the flags that compare has too: it ends with a report.
 func (f *reportFlags) addShared(cmd *cobra.Command) {
-	f.output.addOf(cmd, "table", "json", "csv", "markdown")
+	f.output.addAs(cmd, "output", "o", "table", "json", "csv", "markdown")
 	f.output.addHidden(cmd.Flags(), "json", "csv", "markdown")
 	cmd.Flags().BoolVar(&f.all, "all", false, "write every table, curve and timeline")
 	cmd.Flags().StringVar(&f.junit, "junit", "", "write the goals into a file, as JUnit XML")

@@ -18,11 +18,8 @@ func scenariosCommand(where *places) *cobra.Command {
   fleetman up --mesh canary-weighted`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := where.find(); err != nil {
+			if err := where.findRoot(); err != nil {
 				return err
-			}
-			if where.root == "" {
-				return noRepository("")
 			}
 			all, err := scenario.List(where.scenarios())
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/usage"
@@ -118,11 +119,7 @@ func (p *printer) field(colour, name, format string, args ...any) {
 }
 
 func breakerText(b control.Breaker) string {
-	text := fmt.Sprintf("%s: breaker of %s", b.Pod, b.Upstream)
-	if b.Endpoint != "" {
-		text += " at " + b.Endpoint
-	}
-	text += " is " + b.State
+	text := fmt.Sprintf("%s: breaker of %s is %s", b.Pod, faults.BreakerName(b.Upstream, b.Endpoint), b.State)
 	if !b.Until.IsZero() {
 		text += " until " + b.Until.Local().Format("15:04:05.000")
 	}

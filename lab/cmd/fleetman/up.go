@@ -56,7 +56,7 @@ fleetman down --context removes all of it.`,
   fleetman up --replicas staff-service=2 --set staff-service:VARIANT=bad
   fleetman up --mesh canary-weighted
   fleetman up --context kind-kind canary-weighted`,
-		ValidArgsFunction: where.completeManifests(),
+		ValidArgsFunction: where.completeManifests,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := where.find(); err != nil {
 				return err
@@ -102,21 +102,14 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{}, NodePorts: map[string]int{},
 		Relays: f.relays,
 	}
-	wrong := []error{checkRange("ingress-port", f.ingressPort, 0, 65535), f.console.check(), checkBin(f.bin), f.readLists(&o)}
-	must := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
-	must(f.readyTimeout > 0, "--ready-timeout %v: must be more than 0s", f.readyTimeout)
-	must(f.restartBackoff > 0, "--restart-backoff %v: must be more than 0s", f.restartBackoff)
-	if o.Network, err = netip.ParsePrefix(f.network); err != nil {
-		must(false, "--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
-	} else {
-		must(onLoopback(o.Network), "--network %s: must be within %v", f.network, loopback)
-	}
+	wrong := mistakes{checkRange("ingress-port", f.ingressPort, 0, 65535), f.console.check(), checkBin(f.bin), f.readLists(&o)}
+	wrong.must(f.readyTimeout > 0, "--ready-timeout %v: must be more than 0s", f.readyTimeout)
+	wrong.must(f.restartBackoff > 0, "--restart-backoff %v: must be more than 0s", f.restartBackoff)
+	o.Network, err = netip.ParsePrefix(f.network)
+	wrong.must(err == nil, "--network %s: must be a network, such as 127.0.1.0/24", quoted(f.network))
+	wrong.must(err != nil || onLoopback(o.Network), "--network %s: must be within %v", f.network, loopback)
 	o.NodeAddress, err = netip.ParseAddr(f.nodeAddress)
-	must(err == nil, "--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
+	wrong.must(err == nil, "--node-address %s: must be an address, such as 127.0.0.1", quoted(f.nodeAddress))
 	return o, errors.Join(wrong...)
 }
 
@@ -130,34 +123,26 @@ func onLoopback(network netip.Prefix) bool {
 
 // readLists reads the flags that may be repeated.
 func (f upFlags) readLists(o *local.Options) error {
-	var wrong []error
+	var wrong mistakes
 	for _, text := range f.set {
 		target, assignment, ok := strings.Cut(text, ":")
 		name, value, assigned := strings.Cut(assignment, "=")
-		if !ok || !assigned || target == "" {
-			wrong = append(wrong, fmt.Errorf("--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text)))
-		}
+		wrong.must(ok && assigned && target != "", "--set %s: must be DEPLOYMENT:NAME=VALUE, such as staff-service:VARIANT=bad", quoted(text))
 		o.Set = append(o.Set, local.Setting{Target: target, Name: name, Value: value})
 	}
-	return errors.Join(
-		errors.Join(wrong...),
-		readNumbers("--replicas", f.replicas, math.MaxInt, "DEPLOYMENT=NUMBER, such as staff-service=2", o.Replicas),
-		readNumbers("--node-port", f.nodePorts, 65535, "SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", o.NodePorts),
-	)
+	wrong.readNumbers("--replicas", f.replicas, math.MaxInt, "DEPLOYMENT=NUMBER, such as staff-service=2", o.Replicas)
+	wrong.readNumbers("--node-port", f.nodePorts, 65535, "SERVICE=PORT, such as fleetman-webapp=8081, and the port 0 to 65535", o.NodePorts)
+	return errors.Join(wrong...)
 }
 
 // readNumbers reads the values NAME=NUMBER of a flag, each number from 0 to a highest one.
-func readNumbers(flag string, texts []string, highest int, must string, to map[string]int) error {
-	var wrong []error
+func (m *mistakes) readNumbers(flag string, texts []string, highest int, must string, to map[string]int) {
 	for _, text := range texts {
 		name, digits, _ := strings.Cut(text, "=")
 		number, err := strconv.Atoi(digits)
-		if err != nil || name == "" || number < 0 || number > highest {
-			wrong = append(wrong, fmt.Errorf("%s %s: must be %s", flag, quoted(text), must))
-		}
+		m.must(err == nil && name != "" && number >= 0 && number <= highest, "%s %s: must be %s", flag, quoted(text), must)
 		to[name] = number
 	}
-	return errors.Join(wrong...)
 }
 
 func up(cmd *cobra.Command, where places, f upFlags, args []string) error {

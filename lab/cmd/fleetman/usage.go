@@ -36,6 +36,16 @@ func arguments(fewest, most int, must string) cobra.PositionalArgs {
 	}
 }
 
+// mistakes are the errors of flags.
+type mistakes []error
+
+// must adds an error unless ok.
+func (m *mistakes) must(ok bool, format string, args ...any) {
+	if !ok {
+		*m = append(*m, fmt.Errorf(format, args...))
+	}
+}
+
 // checkRange returns an error unless the value of a flag is from a lowest to a highest one.
 func checkRange(flag string, value, lowest, highest int) error {
 	if value < lowest || value > highest {
