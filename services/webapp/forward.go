@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -23,7 +21,6 @@ const gateway = "api-gateway"
 // forwarder forwards requests to api-gateway, and its answers unchanged.
 type forwarder struct {
 	gateway *upstream.Client
-	timeout time.Duration // of a call, including its whole answer
 	buffers *buffers
 	log     *log.Logger // logs incomplete answers
 }
@@ -31,7 +28,6 @@ type forwarder struct {
 func newForwarder(cfg config, app *server.App) *forwarder {
 	return &forwarder{
 		gateway: upstream.NewSet(cfg.upstream, app.Observer, app.Admin).New(gateway, cfg.gateway),
-		timeout: cfg.upstream.Timeout,
 		buffers: new(buffers),
 		log:     slog.NewLogLogger(app.Log.Handler(), slog.LevelWarn),
 	}
@@ -42,8 +38,6 @@ func (f *forwarder) forward(c *gin.Context) {
 		apierror.Write(c, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), f.timeout)
-	defer cancel()
 	path, query := gatewayPath(c.Request)
 	proxy := httputil.ReverseProxy{
 		Transport:  f.gateway.RoundTripper(),
@@ -54,13 +48,13 @@ func (f *forwarder) forward(c *gin.Context) {
 			u.RawQuery = query
 			r.Out.URL, r.Out.Host = u, u.Host
 			// ReverseProxy removes X-Forwarded-*; the contract requires that all x- headers are forwarded.
-			observe.Propagate(ctx, r.Out.Header)
+			observe.Propagate(c.Request.Context(), r.Out.Header)
 		},
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
-			apierror.Write(c, f.failure(ctx, r.Method, path, err))
+			apierror.Write(c, &upstream.Error{Upstream: gateway, Method: r.Method, Path: path, Cause: err})
 		},
 	}
-	proxy.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
+	proxy.ServeHTTP(c.Writer, c.Request)
 }
 
 // receive reads the whole body of a request before the call begins. Otherwise timeouts and the breaker
@@ -72,13 +66,6 @@ func receive(c *gin.Context) error {
 	}
 	upstream.SetBody(c.Request, body)
 	return nil
-}
-
-func (f *forwarder) failure(ctx context.Context, method, path string, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause // more precise than the error of the connection
-	}
-	return &upstream.Error{Upstream: gateway, Method: method, Path: path, Cause: err}
 }
 
 // gatewayPath returns the request's escaped path without /api, and its query. It takes the path from
