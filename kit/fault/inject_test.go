@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"go.opentelemetry.io/otel/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -44,7 +43,7 @@ const answerBody = "0123456789abcdefghij"
 func start(t *testing.T, rules string) *service {
 	t.Helper()
 	o := servertest.Observer(t)
-	count := servertest.Must(o.Meter().Int64Counter("fleetman.faults", metric.WithDescription("x")))
+	count := o.Counter("fleetman.faults", "x")
 	s := &service{o: o, set: fault.NewSet(1, servertest.Must(fault.Parse(rules)), time.Now), spans: tracetest.NewSpanRecorder(), left: make(chan struct{}, 100)}
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.spans)).Tracer("test")
 	injector := fault.Injector{Set: s.set, Log: o.Log, Count: count, Exit: func(code int) { s.exited.Store(int64(code) + 1) }}

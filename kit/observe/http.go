@@ -2,7 +2,6 @@ package observe
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -37,17 +36,12 @@ type series struct {
 	fault   string // kinds of injected faults, separated by commas
 }
 
-// Bounds in seconds: from an answer over loopback to the longest timeout of a call.
-var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
-
-func newInstruments(meter metric.Meter) (i instruments, err error) {
-	i.known = &knownSeries{options: make(map[series][]metric.RecordOption)}
-	var errs [2]error
-	i.server, errs[0] = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), bounds,
-		metric.WithDescription("Time to answer a request, by route."))
-	i.client, errs[1] = meter.Float64Histogram("http.client.request.duration", metric.WithUnit("s"), bounds,
-		metric.WithDescription("Time of one attempt at an upstream, until its headers are read."))
-	return i, errors.Join(errs[:]...)
+func newInstruments(o *Observer) instruments {
+	return instruments{
+		server: o.Seconds("http.server.request.duration", "Time to answer a request, by route."),
+		client: o.Seconds("http.client.request.duration", "Time of one attempt at an upstream, until its headers are read."),
+		known:  &knownSeries{options: make(map[series][]metric.RecordOption)},
+	}
 }
 
 // record adds one measurement. targetKey is the attribute of the series' target.

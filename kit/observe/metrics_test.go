@@ -110,8 +110,7 @@ func excerpt(metrics string) string {
 // /metrics has a service's own instruments too.
 func TestOwnInstruments(t *testing.T) {
 	o, _ := start(t)
-	counter := servertest.Must(o.Meter().Int64Counter("fleetman.reports"))
-	counter.Add(t.Context(), 3)
+	o.Counter("fleetman.reports", "x").Add(t.Context(), 3)
 	if text := servertest.Metrics(t, o); !strings.Contains(text, "\nfleetman_reports_total 3\n") {
 		t.Errorf("no counter in\n%s", text)
 	}

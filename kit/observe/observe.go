@@ -126,8 +126,8 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 	provider := sdkmetric.NewMeterProvider(options...)
 	o.meters = provider
 	o.shutdown = append(o.shutdown, provider.Shutdown)
-	o.requests, err = newInstruments(o.Meter())
-	return err
+	o.requests = newInstruments(o)
+	return nil
 }
 
 func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
@@ -146,6 +146,27 @@ func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv
 
 // Meter returns the meter for a service's own instruments, which /metrics shows too.
 func (o *Observer) Meter() metric.Meter { return o.meters.Meter(scope) }
+
+// Counter returns a counter for a service's own measurements. It panics on an invalid name.
+func (o *Observer) Counter(name, description string, options ...metric.Int64CounterOption) metric.Int64Counter {
+	return must(o.Meter().Int64Counter(name, append(options, metric.WithDescription(description))...))
+}
+
+// Seconds returns a histogram of times, in seconds. It panics on an invalid name.
+func (o *Observer) Seconds(name, description string) metric.Float64Histogram {
+	return must(o.Meter().Float64Histogram(name, metric.WithUnit("s"), bounds, metric.WithDescription(description)))
+}
+
+// Bounds in seconds: from an answer over loopback to the longest timeout of a call.
+var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
+
+// must returns an instrument, whose name is a constant of the program.
+func must[I any](instrument I, err error) I {
+	if err != nil {
+		panic(err)
+	}
+	return instrument
+}
 
 // Tracer returns the tracer for a service's own spans. With tracing off it records nothing.
 func (o *Observer) Tracer() oteltrace.Tracer { return o.tracers.Tracer(scope) }

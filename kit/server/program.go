@@ -4,10 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
 	"time"
-
-	"go.opentelemetry.io/otel/metric"
 
 	"fleetman.example/kit/env"
 	"fleetman.example/kit/fault"
@@ -40,15 +37,6 @@ func NewApp(cfg Config, o *observe.Observer) *App {
 	}
 	a.Router = a.newRouter()
 	return a
-}
-
-// injector returns the injector of a's faults.
-func (a *App) injector() fault.Injector {
-	count, err := a.Meter().Int64Counter("fleetman.faults", metric.WithDescription("Faults injected, by kind."))
-	if err != nil {
-		panic(err) // the name is a constant
-	}
-	return fault.Injector{Set: a.faults, Log: a.Log, Count: count, Exit: os.Exit}
 }
 
 // Configured is a service's configuration: a struct that embeds Config.

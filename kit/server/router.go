@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"fleetman.example/kit/apierror"
+	"fleetman.example/kit/fault"
 	"fleetman.example/kit/fleet"
 )
 
@@ -36,7 +37,8 @@ func (a *App) newRouter() Router {
 	r.ContextWithFallback = true
 	r.Use(a.Middleware(cfg.PropagateHeaders), callerTimeout, limitBody(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
 	if a.faults != nil {
-		r.Use(a.injector().Middleware)
+		count := a.Counter("fleetman.faults", "Faults injected, by kind.")
+		r.Use(fault.Injector{Set: a.faults, Log: a.Log, Count: count, Exit: os.Exit}.Middleware)
 	}
 	r.Use(recovery)
 	r.NoRoute(func(c *gin.Context) {

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -45,18 +44,9 @@ var counters = map[string]string{
 func newInstruments(upstream string, o *observe.Observer) *instruments {
 	m := &instruments{upstream, o, attribute.String("server.address", upstream), make(map[string]metric.Int64Counter)}
 	for name, description := range counters {
-		counter, err := o.Meter().Int64Counter(name, metric.WithDescription(description))
-		must(name, err)
-		m.counters[name] = counter
+		m.counters[name] = o.Counter(name, description)
 	}
 	return m
-}
-
-// must panics on an error about a metric: its name is a constant.
-func must(name string, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("metric %s: %v", name, err))
-	}
 }
 
 // watch exports the state of v's stages as gauges.
@@ -70,7 +60,9 @@ func (m *instruments) watch(v *view) {
 				o.Observe(value(), metric.WithAttributes(m.upstream))
 				return nil
 			}))
-		must(name, err)
+		if err != nil {
+			panic(err) // the names are constants
+		}
 	}
 	gauge(v.balancer != nil, gaugeOpen, "Endpoints whose breaker is open or half-open.", func() int64 { return v.balancer.Open() })
 	gauge(v.budget != nil, gaugeBudget, "Retries that the budget allows now.", func() int64 { return v.budget.saved.Load() / 100 })

@@ -28,10 +28,7 @@ func serve(ctx context.Context, cfg config, app *server.App) error {
 	app.Log.InfoContext(ctx, "fleet", "vehicles", len(vehicles), "tracks", len(cfg.routes), "seed", seed, "ignored_files", cfg.ignored)
 	debug.FreeOSMemory() // parsing XML leaves more garbage than the size of the routes
 	client := upstream.NewSet(cfg.upstream, app.Observer, app.Admin).New("position-tracker", cfg.tracker)
-	rep, err := newReporter(app.Observer, client)
-	if err != nil {
-		return err
-	}
+	rep := newReporter(app.Observer, client)
 	driving, stop := context.WithCancel(ctx)
 	defer stop()
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -43,23 +42,18 @@ var (
 	failed    = newOutcome("failed")    // 5xx, or no answer
 )
 
-// Bounds in seconds: from an answer over loopback to the longest timeout of a call.
-var bounds = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
-
-func newReporter(o *observe.Observer, tracker *upstream.Client) (*reporter, error) {
-	r := &reporter{tracker: tracker, tracer: o.Tracer(), failures: newFailureLog(o.Log, 10*time.Second)}
-	var errs [3]error
-	r.reports, errs[0] = o.Meter().Int64Counter("fleetman.simulator.reports",
-		metric.WithUnit("{report}"), metric.WithDescription("Position reports sent, by outcome"))
-	r.skips, errs[1] = o.Meter().Int64Counter("fleetman.simulator.reports.skipped",
-		metric.WithUnit("{report}"), metric.WithDescription("Position reports that were due while the vehicle's previous one was in flight"))
-	r.duration, errs[2] = o.Meter().Float64Histogram("fleetman.simulator.report.duration",
-		metric.WithUnit("s"), bounds, metric.WithDescription("Time from sending a position report to its answer"))
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
+func newReporter(o *observe.Observer, tracker *upstream.Client) *reporter {
+	unit := metric.WithUnit("{report}")
+	r := &reporter{
+		tracker:  tracker,
+		tracer:   o.Tracer(),
+		reports:  o.Counter("fleetman.simulator.reports", "Position reports sent, by outcome", unit),
+		skips:    o.Counter("fleetman.simulator.reports.skipped", "Position reports that were due while the vehicle's previous one was in flight", unit),
+		duration: o.Seconds("fleetman.simulator.report.duration", "Time from sending a position report to its answer"),
+		failures: newFailureLog(o.Log, 10*time.Second),
 	}
 	r.skipped(0) // so that /metrics shows the counter before the first skipped report
-	return r, nil
+	return r
 }
 
 func (r *reporter) send(ctx context.Context, p fleet.Position) {
