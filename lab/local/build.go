@@ -12,6 +12,18 @@ import (
 	"fleetman.example/lab/gobuild"
 )
 
+// programs returns the absolute path of the directory of the programs: Bin, which must have those that are needed, or that
+// of a build.
+func (o Options) programs(ctx context.Context, needed []string) (bin string, err error) {
+	if o.Bin == "" && len(needed) > 0 {
+		return Build(ctx, o.Root, needed, o.Progress)
+	}
+	if err := checkBin(o.Bin, needed); err != nil {
+		return "", err
+	}
+	return filepath.Abs(o.Bin)
+}
+
 // Build compiles the programs that are needed and returns where they are.
 // Without changes this takes a fraction of a second: go build has a cache.
 func Build(ctx context.Context, root string, needed []string, progress func(string)) (bin string, err error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"fleetman.example/lab/manifest"
@@ -35,19 +34,11 @@ func (f *Fleet) Stage(ctx context.Context, objects *manifest.Objects, replace fu
 	if err != nil {
 		return nil, err
 	}
-	programs := c.programs()
-	if err := checkBin(o.Bin, programs); err != nil {
+	bin, err := o.programs(ctx, c.programs())
+	if err != nil {
 		return nil, err
 	}
-	if o.Bin == "" && len(programs) > 0 {
-		if o.Bin, err = Build(ctx, o.Root, programs, o.Progress); err != nil {
-			return nil, err
-		}
-	}
-	if o.Bin, err = filepath.Abs(o.Bin); err != nil {
-		return nil, err
-	}
-	if err := c.open(o.Bin); err != nil {
+	if err := c.open(bin); err != nil {
 		c.Abort()
 		return nil, err
 	}

@@ -110,15 +110,9 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 		}
 	}
 	taken, err := claim(p, o)
-	bin := o.Bin
+	var bin string
 	if err == nil {
-		err = checkBin(bin, p.programs)
-	}
-	if err == nil && bin == "" {
-		bin, err = Build(ctx, o.Root, p.programs, o.Progress)
-	}
-	if err == nil {
-		bin, err = filepath.Abs(bin)
+		bin, err = o.programs(ctx, p.programs)
 	}
 	if err != nil {
 		taken.release()

@@ -3,55 +3,34 @@ package mesh
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"time"
 
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh/envoy"
-	"fleetman.example/lab/process"
 )
-
-// ejectionPoll is how often a proxy's log is read. Envoy flushes it every 200 ms.
-const ejectionPoll = 200 * time.Millisecond
 
 // watchEjections makes an event of each ejection and return by a proxy's outlier detection, with the
 // times of Envoy's log.
 func (m *Mesh) watchEjections(p *proxy) {
-	file, err := os.Open(p.log.Name())
+	err := m.fleet.Logs(p.running, p.logName(), local.LogOptions{Follow: true}, lines(func(line []byte) {
+		if ejection, ok := envoy.ParseEjection(line); ok {
+			p.noteEjection(ejection)
+			m.fleet.Note(m.event(p, ejection))
+		}
+	}))
 	if err != nil {
 		m.site.Progress(fmt.Sprintf("read ejections of %s: %v", p.name, err))
-		return
 	}
-	defer file.Close()
-	var pending []byte // the beginning of a line that is not complete yet
-	chunk := make([]byte, 64<<10)
-	for {
-		n, err := file.Read(chunk)
-		pending = append(pending, chunk[:n]...)
-		for {
-			line, rest, whole := bytes.Cut(pending, []byte("\n"))
-			if !whole {
-				break
-			}
-			if ejection, ok := envoy.ParseEjection(line); ok {
-				p.noteEjection(ejection)
-				m.fleet.Note(m.event(p, ejection))
-			}
-			pending = rest
-		}
-		if err == nil {
-			continue
-		}
-		if err != io.EOF {
-			m.site.Progress(fmt.Sprintf("read ejections of %s: %v", p.name, err))
-			return
-		}
-		if process.Sleep(p.running, ejectionPoll) != nil {
-			return
-		}
+}
+
+// lines is called with each line of what is written to it, as whole lines.
+type lines func(line []byte)
+
+func (l lines) Write(text []byte) (int, error) {
+	for line := range bytes.Lines(text) {
+		l(line)
 	}
+	return len(text), nil
 }
 
 func (m *Mesh) event(p *proxy, e envoy.Ejection) local.Event {

@@ -251,7 +251,7 @@ func (m *Mesh) serve() error {
 	m.api.Forward = m.forward
 	m.api.Token = rand.Text()
 	var err error
-	if m.certs, err = certs.NewServer(certs.Options{}); err != nil {
+	if m.certs, err = certs.NewServer(certs.Lifetime); err != nil {
 		return fmt.Errorf("certificate service: %w", err)
 	}
 	api, err := m.serveAPI()

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"fleetman.example/lab/manifest"
 )
 
@@ -37,29 +39,21 @@ func withSubsets(other, now manifest.Object) []byte {
 	if other.Kind != "DestinationRule" || json.Unmarshal(other.JSON, &theirs) != nil || json.Unmarshal(now.JSON, &ours) != nil {
 		return nil
 	}
-	subsets := func(rule map[string]any) []any {
-		spec, _ := rule["spec"].(map[string]any)
-		found, _ := spec["subsets"].([]any)
-		return found
-	}
+	before, _, _ := unstructured.NestedSlice(theirs, "spec", "subsets")
+	all, _, _ := unstructured.NestedSlice(ours, "spec", "subsets")
+	had := len(all)
 	name := func(subset any) any {
 		fields, _ := subset.(map[string]any)
 		return fields["name"]
 	}
-	all := slices.Clone(subsets(ours))
-	for _, subset := range subsets(theirs) {
+	for _, subset := range before {
 		if !slices.ContainsFunc(all, func(one any) bool { return name(one) == name(subset) }) {
 			all = append(all, subset)
 		}
 	}
-	spec, _ := ours["spec"].(map[string]any)
-	if spec == nil || len(all) == len(subsets(ours)) {
+	if len(all) == had || unstructured.SetNestedSlice(ours, all, "spec", "subsets") != nil {
 		return nil
 	}
-	spec["subsets"] = all
-	data, err := json.Marshal(ours)
-	if err != nil {
-		return nil
-	}
+	data, _ := json.Marshal(ours) // decoded from JSON
 	return data
 }

@@ -46,7 +46,7 @@ func call(address string, pool *x509.CertPool, present []tls.Certificate) (*x509
 
 func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	// It is renewed after half of its lifetime, so a busy machine has 6 s for that.
-	server := newServer(t, Options{Lifetime: 12 * time.Second})
+	server := newServer(t, 12*time.Second)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -15,7 +15,7 @@ import (
 
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t, Options{Lifetime: time.Hour})
+		server := newServer(t, time.Hour)
 		stream, _ := open(t, server)
 		began := time.Now()
 		request := ask("tracker-0", tracker, workloadSecret)
@@ -36,7 +36,7 @@ func TestRotation(t *testing.T) {
 
 func TestAForgottenNodeIsNotRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t, Options{Lifetime: time.Hour})
+		server := newServer(t, time.Hour)
 		stream, done := open(t, server)
 		stream.in <- ask("tracker-0", tracker, workloadSecret)
 		<-stream.answers
@@ -47,7 +47,7 @@ func TestAForgottenNodeIsNotRenewed(t *testing.T) {
 
 func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t, Options{Lifetime: 1000 * time.Hour})
+		server := newServer(t, 1000*time.Hour)
 		stream, _ := open(t, server)
 		quiet := func(after string) {
 			t.Helper()
@@ -77,7 +77,7 @@ func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 
 func TestUnknownSecretsAndTypes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t, Options{})
+		server := newServer(t, Lifetime)
 		stream, done := open(t, server)
 		stream.in <- ask("staff-0", staff, "kubernetes://tls")
 		err := <-done
@@ -94,11 +94,13 @@ func TestUnknownSecretsAndTypes(t *testing.T) {
 // TestSystemRoots checks the secret with which a proxy verifies servers outside the mesh.
 func TestSystemRoots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stream, _ := open(t, newServer(t, Options{SystemRoots: "/roots.pem"}))
+		server := newServer(t, Lifetime)
+		server.systemRoots = "/roots.pem"
+		stream, _ := open(t, server)
 		stream.in <- ask("staff-0", staff, systemSecret)
 		roots := secrets(t, <-stream.answers)[systemSecret].GetValidationContext().GetTrustedCa().GetFilename()
 		assert.Equal(t, "/roots.pem", roots, "file")
-		server := newServer(t, Options{})
+
 		server.systemRoots = ""
 		stream, done := open(t, server)
 		stream.in <- ask("staff-0", staff, systemSecret)

@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -14,17 +13,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// DefaultLifetime is the default lifetime of a certificate. It is Istio's.
-const DefaultLifetime = 24 * time.Hour
-
-// Options configures a server.
-type Options struct {
-	// Lifetime is how long a certificate is valid. It is renewed after half of that. Defaults to
-	// DefaultLifetime; must be at least 1s.
-	Lifetime time.Duration
-	// SystemRoots is the file of the root certificates of public authorities. Defaults to this machine's.
-	SystemRoots string
-}
+// Lifetime is Istio's default lifetime of a certificate.
+const Lifetime = 24 * time.Hour
 
 // Server is the certificate service of a mesh's proxies.
 type Server struct {
@@ -42,20 +32,14 @@ type Server struct {
 // mostRefusals is how many refusals are kept.
 const mostRefusals = 100
 
-// NewServer returns a server with a new authority. No node is allowed yet.
-func NewServer(o Options) (*Server, error) {
-	o.Lifetime = cmp.Or(o.Lifetime, DefaultLifetime)
-	if o.Lifetime < time.Second {
-		return nil, fmt.Errorf("lifetime of certificates: %s: must be at least 1s", o.Lifetime)
-	}
-	if o.SystemRoots == "" {
-		o.SystemRoots = systemRoots()
-	}
+// NewServer returns a server with a new authority. A certificate is valid for the given time, and renewed after half of
+// that. No node is allowed yet.
+func NewServer(lifetime time.Duration) (*Server, error) {
 	authority, err := NewAuthority()
 	if err != nil {
 		return nil, err
 	}
-	return &Server{authority: authority, lifetime: o.Lifetime, systemRoots: o.SystemRoots, nodes: map[string]Identity{}}, nil
+	return &Server{authority: authority, lifetime: lifetime, systemRoots: systemRoots(), nodes: map[string]Identity{}}, nil
 }
 
 // systemRoots returns the file of this machine's root certificates, "" if there is none. The files are
