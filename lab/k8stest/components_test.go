@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/manifest"
@@ -80,15 +81,13 @@ func setOf(bits int) (set []string) {
 
 // needed returns the number of components of a set that others need.
 func needed(set []string) int {
-	names := map[string]bool{}
+	names := sets.New[string]()
 	for _, c := range components {
 		if slices.Contains(set, c.name) {
-			for _, name := range c.needs {
-				names[name] = true
-			}
+			names.Insert(c.needs...)
 		}
 	}
-	return len(names)
+	return names.Len()
 }
 
 func largest(bits int) bool {
@@ -101,32 +100,14 @@ func largest(bits int) bool {
 }
 
 func allowed(set []string) bool {
-	for _, c := range components {
-		if !slices.Contains(set, c.name) {
-			continue
-		}
-		for _, other := range c.not {
-			if slices.Contains(set, other) {
-				return false
-			}
-		}
-		for _, other := range c.needs {
-			if !slices.Contains(set, other) {
-				return false
-			}
-		}
-	}
-	return true
+	names := sets.New(set...)
+	return !slices.ContainsFunc(components, func(c component) bool {
+		return names.Has(c.name) && (names.HasAny(c.not...) || !names.HasAll(c.needs...))
+	})
 }
 
-// combine loads base with a set of components, as in a user's own kustomization.
-func combine(t *testing.T, root string, set []string) (*manifest.Objects, error) {
-	t.Helper()
-	return build(t, root, "../base", set)
-}
-
-// build loads a resource, or none, with a set of components.
-func build(t *testing.T, root, resource string, set []string) (*manifest.Objects, error) {
+// combine loads a resource, or none, with a set of components, as in a user's own kustomization.
+func combine(t *testing.T, root, resource string, set []string) (*manifest.Objects, error) {
 	t.Helper()
 	dir, err := os.MkdirTemp(root, "own-")
 	require.NoError(t, err)
@@ -190,7 +171,7 @@ func TestCombinations(t *testing.T) {
 		if !resourcesAlone(t, c.name) {
 			continue
 		}
-		objects, err := build(t, root, "", []string{c.name})
+		objects, err := combine(t, root, "", []string{c.name})
 		require.NoError(t, err)
 		if len(manifest.Of[*appsv1.Deployment](objects)) == 0 { // others change these
 			added[c.name] = objects
@@ -214,7 +195,7 @@ func TestCombinations(t *testing.T) {
 	for name, sets := range groups {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			changed, err := combine(t, root, without(sets[0]))
+			changed, err := combine(t, root, "../base", without(sets[0]))
 			require.NoError(t, err)
 			for _, set := range sets {
 				t.Run(strings.Join(set, "+"), func(t *testing.T) {
@@ -225,7 +206,7 @@ func TestCombinations(t *testing.T) {
 						}
 					}
 					if whole[strings.Join(set, "+")] {
-						built, err := combine(t, root, set)
+						built, err := combine(t, root, "../base", set)
 						require.NoError(t, err)
 						assert.Equal(t, byName(t, built), byName(t, objects), "the objects, by name")
 					}
@@ -329,7 +310,7 @@ func TestRefusedCombinations(t *testing.T) {
 		{[]string{"one-bad-replica", "staff-canary"}, "testing value /metadata/labels/version failed"},
 		{[]string{"staff-canary", "staff-canary"}, "may not add resource with an already registered id: Deployment.v1.apps/staff-service-risky"},
 	} {
-		_, err := combine(t, root, test.set)
+		_, err := combine(t, root, "../base", test.set)
 		wants.Error(t, fmt.Sprint(test.set), err, "…"+test.want+"…") // in one line
 	}
 }

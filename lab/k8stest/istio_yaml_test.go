@@ -18,6 +18,14 @@ type operator struct {
 			DefaultConfig                                     struct {
 				ProxyStatsMatcher struct{ InclusionRegexps []string }
 			}
+			ExtensionProviders []struct {
+				Name          string
+				Opentelemetry struct {
+					Service string
+					Port    int
+				}
+			}
+			DefaultProviders struct{ Tracing []string }
 		}
 	}
 }

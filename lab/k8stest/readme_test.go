@@ -80,15 +80,15 @@ func checkUndo(t *testing.T, dir, try, undo string, objects *manifest.Objects) {
 	for _, set := range setEnv.FindAllStringSubmatch(try, -1) {
 		for _, target := range strings.Fields(set[1]) {
 			d, _ := strings.CutPrefix(target, "deployment/")
-			if !sets(objects, d, set[2]) {
+			if !setsVariable(objects, d, set[2]) {
 				assert.Contains(t, undo, "kubectl set env "+target+" "+set[2]+"-")
 			}
 		}
 	}
 }
 
-// sets reports whether the manifests set a Deployment's variable.
-func sets(objects *manifest.Objects, deployment, variable string) bool {
+// setsVariable reports whether the manifests set a Deployment's variable.
+func setsVariable(objects *manifest.Objects, deployment, variable string) bool {
 	return slices.ContainsFunc(manifest.Of[*appsv1.Deployment](objects), func(d *appsv1.Deployment) bool {
 		return d.Name == deployment && slices.ContainsFunc(d.Spec.Template.Spec.Containers[0].Env, func(e corev1.EnvVar) bool { return e.Name == variable })
 	})

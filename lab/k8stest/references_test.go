@@ -33,8 +33,10 @@ type rule struct {
 			Labels map[string]string `json:"labels"`
 		} `json:"subsets"`
 		HTTP []struct {
-			Name   string       `json:"name"`
-			Route  []routed     `json:"route"`
+			Name  string `json:"name"`
+			Route []struct {
+				Destination destination `json:"destination"`
+			} `json:"route"`
 			Mirror *destination `json:"mirror"`
 		} `json:"http"`
 		Selector json.RawMessage `json:"selector"`
@@ -46,10 +48,6 @@ type rule struct {
 			} `json:"from"`
 		} `json:"rules"`
 	} `json:"spec"`
-}
-
-type routed struct {
-	Destination destination `json:"destination"`
 }
 
 type destination struct {

@@ -51,10 +51,10 @@ func load(t *testing.T, path string) *manifest.Objects {
 	return &manifest.Objects{All: slices.Clone(known.(*manifest.Objects).All)}
 }
 
-// with returns base with a set of components, as combine does.
+// with returns base with a set of components.
 func with(t *testing.T, root string, set ...string) *manifest.Objects {
 	t.Helper()
-	objects, err := combine(t, root, set)
+	objects, err := combine(t, root, "../base", set)
 	require.NoError(t, err)
 	return objects
 }

@@ -189,24 +189,10 @@ func TestTelemetryLinks(t *testing.T) {
 			assert.Equal(t, want, annotations["prometheus.io/"+name], "Deployment %s: %s", d.Name, name)
 		}
 	}
-	var mesh struct {
-		Spec struct {
-			MeshConfig struct {
-				ExtensionProviders []struct {
-					Name          string
-					Opentelemetry struct {
-						Service string
-						Port    int
-					}
-				}
-				DefaultProviders struct{ Tracing []string }
-			}
-		}
-	}
-	parseYAML(t, read(t, k8s, "istio.yaml"), &mesh)
-	provider := mesh.Spec.MeshConfig.ExtensionProviders[0]
+	mesh := istioYAML(t).Spec.MeshConfig
+	provider := mesh.ExtensionProviders[0]
 	assert.True(t, known(fmt.Sprintf("%s:%d", provider.Opentelemetry.Service, provider.Opentelemetry.Port)), "the proxies of k8s/istio.yaml send spans to %v", provider)
-	assert.Equal(t, []string{provider.Name}, mesh.Spec.MeshConfig.DefaultProviders.Tracing)
+	assert.Equal(t, []string{provider.Name}, mesh.DefaultProviders.Tracing)
 }
 
 // TestTelemetryPolicy checks that the component network-policies lets Prometheus in and spans out, by the
