@@ -1,6 +1,7 @@
 package local
 
 import (
+	_ "embed"
 	"fmt"
 	"net/netip"
 	"os"
@@ -169,37 +170,12 @@ func TestPublishedTags(t *testing.T) {
 	}
 }
 
-// one is a Deployment and a Service, with holes for what a test is about.
+//go:embed testdata/staff.yaml
+var staff string
+
+// one returns a Deployment and a Service, with more fields of the container, and with ports of the Service.
 func one(container, servicePort string) string {
-	return fmt.Sprintf(`apiVersion: apps/v1
-kind: Deployment
-metadata: {name: staff}
-spec:
-  selector: {matchLabels: {app: staff}}
-  template:
-    metadata: {labels: {app: staff, version: safe}, annotations: {note: hello}}
-    spec: {serviceAccountName: clerk, containers: [{name: staff, image: "fleetman/staff-service:6"%s}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: staff}
-spec: {selector: {app: staff}, ports: [%s]}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: clerk}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: settings}
-data: {SEED: "7", A_URL: http://a}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: hidden}
-data: {TOKEN: c2VjcmV0}
-stringData: {OTHER: plain}
-`, container, servicePort)
+	return strings.NewReplacer(`staff-service:6"`, `staff-service:6"`+container, "ports: []", "ports: ["+servicePort+"]").Replace(staff)
 }
 
 func TestPlanPorts(t *testing.T) {

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	_ "embed"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,22 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	trafficCluster = "outbound|8080|safe|fleetman-staff-service.default.svc.cluster.local"
-	trafficText    = `cluster.` + trafficCluster + `;.upstream_rq_total: 12
-cluster.` + trafficCluster + `;.upstream_rq_200: 10
-cluster.` + trafficCluster + `;.upstream_rq_503: 2
-cluster.` + trafficCluster + `;.upstream_rq_retry: 3
-cluster.` + trafficCluster + `;.upstream_cx_total: 4
-cluster.` + trafficCluster + `;.outlier_detection.ejections_active: 1
-cluster.` + trafficCluster + `;.tlsMode-istio.ssl.handshake: 4
-cluster.` + trafficCluster + `;.upstream_rq_time: B0.5(0,1) B1(0,5) B25(2,12) B3.6e+06(2,12)
-cluster.inbound|8080||;.upstream_rq_200: 7
-cluster.outbound|80||quiet.example;.upstream_rq_time: No recorded values
-cluster.xds-grpc.version: "text: of another statistic"
+const trafficCluster = "outbound|8080|safe|fleetman-staff-service.default.svc.cluster.local"
 
-`
-)
+//go:embed testdata/stats.txt
+var trafficText string
 
 func TestTraffic(t *testing.T) {
 	var query string

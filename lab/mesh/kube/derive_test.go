@@ -1,6 +1,7 @@
 package kube
 
 import (
+	_ "embed"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -18,25 +19,11 @@ import (
 	"fleetman.example/lab/wants"
 )
 
-const deployment = `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: staff}
-spec:
-  selector: {matchLabels: {app: staff}}
-  template:
-    metadata: {labels: {app: staff, version: safe}}
-    spec:
-      containers:
-      - {name: c, image: i, ports: [{name: web, containerPort: 8080}, {name: admin, containerPort: 9090}]}
-`
+//go:embed testdata/deployment.yaml
+var deployment string
 
-const service = `
-apiVersion: v1
-kind: Service
-metadata: {name: staff}
-spec: {selector: {app: staff}, ports: [{name: http, port: 80, targetPort: web}]}
-`
+//go:embed testdata/service.yaml
+var service string
 
 // world has the pods of the manifests' first Deployment: staff-0 is ready,
 // staff-1 is not.
