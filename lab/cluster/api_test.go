@@ -84,7 +84,7 @@ func merge(a, b map[string]any) map[string]any {
 func resources(namespaced bool, kinds ...string) (list []metav1.APIResource) {
 	for _, kind := range kinds {
 		name := strings.ToLower(kind) + "s"
-		if strings.HasSuffix(kind, "y") {
+		if kind != "Gateway" && strings.HasSuffix(kind, "y") {
 			name = strings.ToLower(strings.TrimSuffix(kind, "y")) + "ies"
 		}
 		list = append(list, metav1.APIResource{Name: name, Kind: kind, Namespaced: namespaced, Verbs: metav1.Verbs{"get", "list", "patch", "delete"}})
@@ -158,6 +158,16 @@ func pathOf(groupVersion, namespace, resource, name string) string {
 		path += "/namespaces/" + namespace
 	}
 	return path + "/" + resource + "/" + name
+}
+
+// refuse lets requests for a path that has an end fail, other than dry runs. An empty method means any.
+func (a *api) refuse(method, end string, status int, message string) {
+	a.before = func(r *http.Request) (int, string) {
+		if (method == "" || r.Method == method) && strings.HasSuffix(r.URL.Path, end) && r.URL.Query().Get("dryRun") == "" {
+			return status, message
+		}
+		return 0, ""
+	}
 }
 
 // refs returns the objects, as KIND NAMESPACE/NAME.

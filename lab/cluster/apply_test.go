@@ -95,12 +95,7 @@ func TestApplyRestores(t *testing.T) {
 	up(t, c, load(t, scenarios+"plain"), options(t))
 	before := a.refs()
 	_, webapp := containerOf(t, a, "fleetman", "webapp")
-	a.before = func(r *http.Request) (int, string) {
-		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/serviceentries/driver-monitoring") && r.URL.Query().Get("dryRun") == "" {
-			return 500, "broken"
-		}
-		return 0, ""
-	}
+	a.refuse(http.MethodPatch, "/serviceentries/driver-monitoring", 500, "broken")
 	_, err := c.Apply(t.Context(), []string{scenarios + "egress"})
 	require.EqualError(t, err, "cluster test: ServiceEntry fleetman/driver-monitoring: broken; the old objects are restored")
 	a.wantRefs(t, before)

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -106,9 +105,7 @@ func TestDenied(t *testing.T) {
 		},
 	} {
 		a := newAPI()
-		a.before = func(*http.Request) (int, string) {
-			return 403, `it is forbidden: User "u" cannot get resource "` + resource
-		}
+		a.refuse("", "", 403, `it is forbidden: User "u" cannot get resource "`+resource)
 		c := a.client(t, "x")
 		c.options.Command = "compare"
 		err := test.read(c)

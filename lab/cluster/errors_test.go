@@ -28,7 +28,7 @@ func TestErrors(t *testing.T) {
 		want     string // SERVER stands for the address
 	}{
 		"credentials": {
-			set:  func(a *api) { a.before = func(*http.Request) (int, string) { return 401, "Unauthorized" } },
+			set:  func(a *api) { a.refuse("", "", 401, "Unauthorized") },
 			want: "cluster test: its credentials are expired or unknown to SERVER: log in again, or set others with --kubeconfig",
 		},
 		"unreachable": {
@@ -71,12 +71,7 @@ func TestErrors(t *testing.T) {
 			a.put("apps/v1", `{"kind":"Deployment","metadata":{"name":"webapp","namespace":"fleetman"}}`)
 		}, want: "cluster test: Deployment fleetman/webapp: exists, and fleetman did not make it: must be deleted, or choose another --namespace"},
 		"no permission": {set: func(a *api) {
-			a.before = func(r *http.Request) (int, string) {
-				if strings.HasSuffix(r.URL.Path, "/secrets/fleetman-admin") {
-					return 403, `secrets "fleetman-admin" is forbidden: User "system:serviceaccount:a:b" cannot get resource "secrets" in API group "" in the namespace "fleetman"`
-				}
-				return 0, ""
-			}
+			a.refuse("", "/secrets/fleetman-admin", 403, `secrets "fleetman-admin" is forbidden: User "system:serviceaccount:a:b" cannot get resource "secrets" in API group "" in the namespace "fleetman"`)
 		}, want: "cluster test: Secret fleetman/fleetman-admin: system:serviceaccount:a:b: must be allowed to get secrets in namespace fleetman; fleetman up --context test --dry-run, with the same arguments, shows the ClusterRole"},
 	} {
 		t.Run(name, func(t *testing.T) {

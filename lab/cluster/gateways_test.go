@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,12 +32,7 @@ func TestOtherGateways(t *testing.T) {
 	up(t, c, objects, o)
 	assert.Contains(t, lines, want, "up")
 
-	a.before = func(r *http.Request) (int, string) {
-		if strings.HasPrefix(r.URL.Path, "/apis/networking.istio.io/v1/gate") {
-			return 403, "forbidden"
-		}
-		return 0, ""
-	}
+	a.refuse(http.MethodGet, "/apis/networking.istio.io/v1/gateways", 403, "forbidden")
 	got, err = c.OtherGateways(t.Context(), objects)
 	require.NoError(t, err)
 	assert.Empty(t, got, "where they may not be listed")

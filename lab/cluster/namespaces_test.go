@@ -185,12 +185,7 @@ func TestDownWithoutList(t *testing.T) {
 	a := newAPI()
 	c := a.client(t, "")
 	up(t, c, load(t, scenarios+"plain"), options(t))
-	a.before = func(r *http.Request) (int, string) {
-		if r.Method == http.MethodGet && r.URL.Path == "/api/v1/namespaces" {
-			return 403, "namespaces is forbidden"
-		}
-		return 0, ""
-	}
+	a.refuse(http.MethodGet, "/api/v1/namespaces", 403, "namespaces is forbidden")
 	assert.True(t, down(t, c), "found")
 	a.wantRefs(t, []string{"Node one"})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,12 +128,7 @@ func TestInterrupted(t *testing.T) {
 func TestGivenUp(t *testing.T) {
 	a := newAPI().withIstio("v1")
 	before := a.refs()
-	a.before = func(r *http.Request) (int, string) {
-		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/webapp") {
-			return 403, `deployments.apps "webapp" is forbidden: User "u" cannot patch resource "deployments" in API group "apps" in the namespace "fleetman"`
-		}
-		return 0, ""
-	}
+	a.refuse(http.MethodPatch, "/deployments/webapp", 403, `deployments.apps "webapp" is forbidden: User "u" cannot patch resource "deployments" in API group "apps" in the namespace "fleetman"`)
 	err := a.client(t, "").Up(t.Context(), load(t, scenarios+"egress"), options(t))
 	require.EqualError(t, err, "cluster test: Deployment fleetman/webapp: u: must be allowed to patch deployments.apps in namespace fleetman; fleetman up --context test --dry-run, with the same arguments, shows the ClusterRole")
 	a.wantRefs(t, before)
