@@ -31,8 +31,8 @@ func newUser(t *testing.T, c *cluster) *user {
 	accounts := c.kube.CoreV1().ServiceAccounts(u.namespace)
 	account, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "user"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	hour := int64(3600)
-	token, err := accounts.CreateToken(t.Context(), account.Name, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &hour}}, metav1.CreateOptions{})
+	hour := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}}
+	token, err := accounts.CreateToken(t.Context(), account.Name, hour, metav1.CreateOptions{})
 	require.NoError(t, err)
 	u.token = token.Status.Token
 	return u
@@ -74,16 +74,22 @@ func (u *user) grant(t *testing.T, printed string) *rbacv1.ClusterRole {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	rule := role.Rules[0]
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User:               "system:serviceaccount:" + u.namespace + ":user",
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0]},
-	}}
 	await(t, "a role that is in force", func() bool {
-		reviewed, err := u.cluster.kube.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		require.NoError(t, err)
-		return reviewed.Status.Allowed
+		return u.may(t, authorizationv1.ResourceAttributes{Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0]})
 	})
 	return role
+}
+
+// name returns the user's name for the API server.
+func (u *user) name() string { return "system:serviceaccount:" + u.namespace + ":user" }
+
+// may reports whether the user has a permission.
+func (u *user) may(t *testing.T, permission authorizationv1.ResourceAttributes) bool {
+	t.Helper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: u.name(), ResourceAttributes: &permission}}
+	reviewed, err := u.cluster.kube.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+	require.NoError(t, err)
+	return reviewed.Status.Allowed
 }
 
 // TestPermissions: the ClusterRole that up --dry-run prints is enough, and without it the missing verb is named.
@@ -93,7 +99,7 @@ func TestPermissions(t *testing.T) {
 	scenario := freePorts(t, "mtls-strict")
 	u := newUser(t, c)
 	config := u.kubeconfig(t, nil)
-	want := "system:serviceaccount:" + u.namespace + ":user: must be allowed to get namespaces in namespace " + c.namespace
+	want := u.name() + ": must be allowed to get namespaces in namespace " + c.namespace
 	c.want(t, 1, []string{want}, "up", scenario, "--kubeconfig", config)
 	u.grant(t, c.want(t, 0, nil, "up", "--dry-run", scenario))
 	for _, denied := range []authorizationv1.ResourceAttributes{
@@ -101,12 +107,7 @@ func TestPermissions(t *testing.T) {
 		{Verb: "delete", Resource: "namespaces", Namespace: "default", Name: "default"},
 		{Verb: "patch", Resource: "namespaces", Namespace: "default", Name: "default"},
 	} {
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: "system:serviceaccount:" + u.namespace + ":user", ResourceAttributes: &denied,
-		}}
-		reviewed, err := c.kube.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		require.NoError(t, err)
-		require.False(t, reviewed.Status.Allowed, "%+v", denied)
+		require.False(t, u.may(t, denied), "%+v", denied)
 	}
 	for _, args := range [][]string{
 		{"up", scenario},
