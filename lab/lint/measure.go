@@ -150,14 +150,13 @@ func away(r *record.Run) (float64, string) {
 	if from < 0 {
 		return 0, "no ejection"
 	}
-	for _, e := range r.Events[from:] {
-		if e.What == record.EventReturned {
-			lasted := time.Duration(e.At - r.Events[from].At).Round(100 * time.Millisecond)
-			return lasted.Seconds(), "a host was away for " + short(lasted)
-		}
+	end, text := r.End, "a host was away for more than "
+	to := slices.IndexFunc(r.Events[from:], func(e record.Event) bool { return e.What == record.EventReturned })
+	if to >= 0 {
+		end, text = r.Events[from+to].At, "a host was away for "
 	}
-	lasted := time.Duration(r.End - r.Events[from].At).Round(100 * time.Millisecond)
-	return lasted.Seconds(), "a host was away for more than " + short(lasted)
+	lasted := time.Duration(end - r.Events[from].At).Round(100 * time.Millisecond)
+	return lasted.Seconds(), text + short(lasted)
 }
 
 // hostsOf measures how many hosts of a service received requests.

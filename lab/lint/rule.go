@@ -44,16 +44,12 @@ type Rule struct {
 // Rules returns all rules, in the order of their numbers.
 func Rules() []*Rule { return rules }
 
-var rules []*Rule
-
-func init() {
-	rules = []*Rule{
-		neverOpens, ejectsForCallees, panicUndoes, gatewayErrors, triesDoNotFit,
-		givesUpFirst, retriesTwice, unsafeRetry, noBudget, ejectsItself,
-		faultBesideRetries, notSeen, smallPool, replaces, ejectionBesideBalancing,
-		lateSweep, retryWords, warmup, keepAlive, neverReceived,
-		libraryLimits, lostHeader, twoForOneHost,
-	}
+var rules = []*Rule{
+	neverOpens, ejectsForCallees, panicUndoes, gatewayErrors, triesDoNotFit,
+	givesUpFirst, retriesTwice, unsafeRetry, noBudget, ejectsItself,
+	faultBesideRetries, notSeen, smallPool, replaces, ejectionBesideBalancing,
+	lateSweep, retryWords, warmup, keepAlive, neverReceived,
+	libraryLimits, lostHeader, twoForOneHost,
 }
 
 // RuleOf returns the rule of a number or a name, or nil.

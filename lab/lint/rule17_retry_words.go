@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -20,54 +19,46 @@ var retryWords = &Rule{
 func checkRetryWords(p *pass) {
 	for _, r := range p.allRoutes {
 		own := r.retries()
-		on := own.value.at("retryOn")
 		if r.hasFault() || own.n == 0 {
 			continue
 		}
-		if !on.has() {
-			p.checkDefaultWords(r, own)
-			continue
-		}
 		resets := slices.ContainsFunc(own.on, func(word string) bool { return slices.Contains([]string{"5xx", "gateway-error", "reset"}, word) })
-		codes := 0
-		for _, word := range own.on {
-			code, isCode := status(word)
-			switch {
-			case !isCode:
-				continue
-			case code == 503 && !resets:
-				p.report(on, "write retryOn: reset,connect-failure,"+word,
-					"%s: 503 matches an answer of the service's only: a connection that is reset, or a host that is gone, is not retried, though the caller sees 503", r.name())
-			case code == 504 && !resets:
-				p.report(on, "write retryOn: reset,"+word, "%s: 504 matches an answer of the service's only: a try that takes longer than perTryTimeout is not retried, though the caller sees 504", r.name())
-			case code == 500 && !resets:
-				p.report(on, "write retryOn: 5xx", "%s: 500 is one status, not its class: 502, 503 and 504 are not retried", r.name())
-			}
+		on := own.value.at("retryOn")
+		if on.has() {
+			p.checkNumbers(r, own, on, resets)
+		}
+		switch {
+		case own.perTry == 0 || resets:
+		case on.has():
+			p.report(on, "write retryOn: reset,"+strings.Join(own.on, ","),
+				"%s: no word of retryOn is for a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
+		default:
+			p.report(own.value.at("perTryTimeout"), "write retryOn: reset,connect-failure,refused-stream",
+				"%s: without retryOn, failed connections and refused streams are retried, but not a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
+		}
+	}
+}
+
+// checkNumbers reports numbers that seem to be more than one status of an answer.
+func (p *pass) checkNumbers(r *route, own retries, on value, resets bool) {
+	codes := 0
+	for _, word := range own.on {
+		code, isCode := status(word)
+		if isCode {
 			codes++
 		}
-		if slices.Contains(own.on, "retriable-status-codes") && codes == 0 {
-			p.report(on, "add the numbers, such as 503", "%s: retriable-status-codes without a number matches no status", r.name())
+		switch {
+		case resets:
+		case code == 503:
+			p.report(on, "write retryOn: reset,connect-failure,"+word,
+				"%s: 503 matches an answer of the service's only: a connection that is reset, or a host that is gone, is not retried, though the caller sees 503", r.name())
+		case code == 504:
+			p.report(on, "write retryOn: reset,"+word, "%s: 504 matches an answer of the service's only: a try that takes longer than perTryTimeout is not retried, though the caller sees 504", r.name())
+		case code == 500:
+			p.report(on, "write retryOn: 5xx", "%s: 500 is one status, not its class: 502, 503 and 504 are not retried", r.name())
 		}
-		p.checkPerTry(r, own, resets)
 	}
-}
-
-// checkPerTry reports a perTryTimeout whose end none of the words retries.
-func (p *pass) checkPerTry(r *route, own retries, resets bool) {
-	if own.perTry == 0 || resets {
-		return
+	if slices.Contains(own.on, "retriable-status-codes") && codes == 0 {
+		p.report(on, "add the numbers, such as 503", "%s: retriable-status-codes without a number matches no status", r.name())
 	}
-	on := own.value.at("retryOn")
-	p.report(on, fmt.Sprintf("write retryOn: reset,%s", strings.Join(own.on, ",")),
-		"%s: no word of retryOn is for a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
-}
-
-// checkDefaultWords reports a perTryTimeout whose end the default words do not
-// retry.
-func (p *pass) checkDefaultWords(r *route, own retries) {
-	if own.perTry == 0 {
-		return
-	}
-	p.report(own.value.at("perTryTimeout"), "write retryOn: reset,connect-failure,refused-stream",
-		"%s: without retryOn, failed connections and refused streams are retried, but not a try that took longer than perTryTimeout %s: the caller gets 504, without a retry", r.name(), short(own.perTry))
 }

@@ -111,12 +111,8 @@ func (v value) count(missing int) int {
 // number returns a number from 0 to maxCount, also one in a string, as the
 // mesh's own decoder accepts it.
 func (v value) number(missing float64) float64 {
-	n, ok := v.any.(float64)
-	if text, isText := v.any.(string); isText {
-		parsed, err := strconv.ParseFloat(text, 64)
-		n, ok = parsed, err == nil
-	}
-	if !ok || math.IsNaN(n) {
+	n, err := strconv.ParseFloat(v.shown(), 64)
+	if err != nil || math.IsNaN(n) {
 		return missing
 	}
 	return min(max(n, 0), maxCount)
