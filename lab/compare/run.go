@@ -126,10 +126,7 @@ func (r *running) begin(began time.Time, first []record.Sample, entry string) {
 		Rules: rulesText(r.fault), Curve: r.fault.Curve, Replicas: r.replicas(), Settings: r.recorded(), Inputs: r.inputs(), Notes: r.fleet.notes(), Samples: first,
 	}
 	if r.fault.Of != r.fault.Name || r.arm.Of != r.arm.Name {
-		r.seen.ArmOf, r.seen.FaultOf, r.seen.Point = r.arm.Of, r.fault.Of, map[string]string{}
-		for axis, value := range experiment.At(r.arm, r.fault) {
-			r.seen.Point[axis] = string(value)
-		}
+		r.seen.ArmOf, r.seen.FaultOf, r.seen.Point = r.arm.Of, r.fault.Of, experiment.At(r.arm, r.fault)
 	}
 	if r.none() {
 		r.seen.LoadUntil = r.seen.RepairAt

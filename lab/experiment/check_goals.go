@@ -138,7 +138,7 @@ func (c *checker) numbers(path string, axis int) bool {
 	values := c.e.Sweep[axis].Values
 	all := len(values) > 0 // else that is a mistake of its own
 	for i, value := range values {
-		if _, ok := (Point{"": value}).Number(""); !ok {
+		if _, ok := (Point{"": string(value)}).Number(""); !ok {
 			all = false
 			field := fmt.Sprintf("sweep[%d].values[%d]", axis, i)
 			if !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Field == field }) {

@@ -109,7 +109,7 @@ func (e *Experiment) nameAt(name string, at Point) string {
 	var values []string
 	for _, axis := range e.Sweep {
 		if value, depends := at[axis.Name]; depends {
-			values = append(values, axis.Name+"="+string(value))
+			values = append(values, axis.Name+"="+value)
 		}
 	}
 	if len(values) == 0 {
@@ -131,7 +131,7 @@ func (e *Experiment) pointsOf(used []string) []Point {
 		var more []Point
 		for _, point := range points {
 			for _, value := range axis.Values {
-				more = append(more, point.with(Point{axis.Name: value}))
+				more = append(more, point.with(Point{axis.Name: string(value)}))
 			}
 		}
 		points = more

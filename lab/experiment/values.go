@@ -88,12 +88,12 @@ func (c Count) number() (int, error) {
 }
 
 // Point is one value of each axis that an arm or a fault depends on.
-type Point map[string]Value
+type Point map[string]string
 
 // Number returns the value of an axis as a number, a duration in seconds; ok is
 // false for one that is neither.
 func (p Point) Number(axis string) (number float64, ok bool) {
-	text := string(p[axis])
+	text := p[axis]
 	if d, err := time.ParseDuration(text); err == nil && text != "0" {
 		return d.Seconds(), true
 	}
@@ -276,7 +276,7 @@ var placeholderLike = regexp.MustCompile(`\$\{[^}"]*\}?`)
 func (p Point) fill(text string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(match string) string {
 		if value, known := p[match[2:len(match)-1]]; known {
-			return string(value)
+			return value
 		}
 		return match
 	})

@@ -263,19 +263,11 @@ func bound(goal experiment.Goal, b experiment.Bound, a Arm) (*float64, error) {
 	if b == "" {
 		return nil, nil
 	}
-	value, err := b.Value(point(a.Runs[0].seen.Point))
+	value, err := b.Value(a.Runs[0].seen.Point)
 	if err != nil {
 		return nil, fmt.Errorf("goal %s: %w", goal, err)
 	}
 	return &value, nil
-}
-
-func point(of map[string]string) experiment.Point {
-	p := experiment.Point{}
-	for name, value := range of {
-		p[name] = experiment.Value(value)
-	}
-	return p
 }
 
 // never reports of how many runs the figure has no value because it never came:

@@ -107,7 +107,7 @@ func (g *Group) theory(figure string, seen *record.Run) *float64 {
 	}
 	for _, t := range g.experiment.Theory {
 		if t.Figure == figure && (t.Arm == "" || named(t.Arm, seen.Arm, seen.ArmOf)) && (t.Fault == "" || named(t.Fault, seen.Fault, seen.FaultOf)) {
-			if value, err := t.Formula.Value(point(seen.Point)); err == nil {
+			if value, err := t.Formula.Value(seen.Point); err == nil {
 				return &value
 			}
 		}
