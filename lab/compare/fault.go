@@ -123,26 +123,15 @@ func (r *running) victims(in experiment.Injection) ([]local.Pod, error) {
 // by no request, and the run would say nothing about it. Vehicles' reports count
 // only where nothing is read.
 func (r *running) busiest(pods []local.Pod) []local.Pod {
-	type received struct{ reads, all float64 }
-	by := map[string]received{}
-	for _, sample := range r.seen.Samples {
-		if sample.UsageOnly {
-			continue
-		}
-		var now received
-		for _, count := range sample.Counts {
-			if count.Name == record.CountServer {
-				now.all += count.N
-				if strings.HasPrefix(count.Of, "GET ") {
-					now.reads += count.N
-				}
-			}
-		}
-		by[sample.Pod] = now // the last sample's, of a fleet that was started for this run
+	counters := record.NewCounters(r.seen.Samples)
+	received := func(pod local.Pod, method string) float64 {
+		ofPod := func(name string) bool { return name == pod.Name }
+		has := func(n record.Count) bool { return n.Name == record.CountServer && strings.HasPrefix(n.Of, method) }
+		return counters.Sum(ofPod, has, record.WholeRun)
 	}
 	sorted := slices.Clone(pods)
 	slices.SortStableFunc(sorted, func(a, b local.Pod) int {
-		return cmp.Or(cmp.Compare(by[b.Name].reads, by[a.Name].reads), cmp.Compare(by[b.Name].all, by[a.Name].all))
+		return cmp.Or(cmp.Compare(received(b, "GET "), received(a, "GET ")), cmp.Compare(received(b, ""), received(a, "")))
 	})
 	return sorted
 }

@@ -44,21 +44,9 @@ seeds: [1]
 	assert.EqualError(t, comparison(t, o).Run(t.Context()), o.Experiment.Source+":6: faults[0].inject[0].rules: pod front-0: rule 1: refused")
 }
 
-// TestRulesBefore: a service that has faults by its environment has them again
-// after the repair: a limit of capacity, say, in which the experiment's trigger is.
-func TestRulesBefore(t *testing.T) {
-	t.Parallel()
-	o := standIns(t, "# q?\narms: [{name: a, manifests: fleet.yaml, env: {front: {FAULTS: capacity=60}}}]\nseeds: [1]\n"+strings.Replace(brief, "after: 100ms", "after: 500ms", 1), "front")
-	run(t, o)
-	seen := records(t, o.Out).Runs[0]
-	assert.True(t, slices.ContainsFunc(seen.Events, func(e record.Event) bool {
-		return e.What == record.EventFaultCleared && e.Detail == "front-0: capacity=60"
-	}), "events %+v", seen.Events)
-	failedAfter(t, seen)
-}
-
 // TestInjectedTogether: a pod of several injections has the rules of all of them, once,
-// whatever is done to it beside them, and after the repair those that it had before.
+// whatever is done to it beside them, and after the repair those that it had before by its environment: a limit of
+// capacity, say, in which the experiment's trigger is.
 func TestInjectedTogether(t *testing.T) {
 	t.Parallel()
 	o := standIns(t, testdata(t, "injected-together.yaml"), "front")

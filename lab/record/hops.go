@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // Hop is the calls of one service to another.
@@ -193,11 +195,7 @@ func (c Counters) findCause(h *Hop, until Offset) {
 		if off := math.Abs(calls - found.calls*requests); off > inFlight {
 			found.off = off / requests
 		}
-		for word := range words(candidate...) {
-			if upstream[word] {
-				found.alike++
-			}
-		}
+		found.alike = float64(words(candidate...).Intersection(upstream).Len())
 		if cmp.Or(cmp.Compare(found.off, best.off), cmp.Compare(found.calls, best.calls), cmp.Compare(best.alike, found.alike)) < 0 {
 			best = found
 		}
@@ -231,13 +229,13 @@ func isSafe(of ...string) bool {
 
 // words are those of the paths of routes: vehicles and driver of "GET
 // /vehicles/driver/:name".
-func words(routes ...string) map[string]bool {
-	found := map[string]bool{}
+func words(routes ...string) sets.Set[string] {
+	found := sets.New[string]()
 	for _, route := range routes {
 		_, path, _ := strings.Cut(route, " ")
 		for word := range strings.SplitSeq(path, "/") {
 			if word != "" && !strings.HasPrefix(word, ":") && !strings.HasPrefix(word, "*") {
-				found[word] = true
+				found.Insert(word)
 			}
 		}
 	}
@@ -246,15 +244,15 @@ func words(routes ...string) map[string]bool {
 
 // routes are those of a service, sorted.
 func (c Counters) routes(service string) []string {
-	found := map[string]bool{}
+	found := sets.New[string]()
 	for pod, samples := range c.byPod {
 		for _, s := range samples {
 			for _, n := range s.Counts {
 				if n.Name == CountServer && ServiceOf(pod) == service {
-					found[n.Of] = true
+					found.Insert(n.Of)
 				}
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return sets.List(found)
 }
