@@ -80,15 +80,15 @@ func TestRead(t *testing.T) {
 	wants.Error(t, "a directory of manifests", err, dir+": 0 Envoy configurations: must be one, with static_resources or dynamic_resources")
 	assert.Equal(t, false, Is(dir), "manifests are a configuration")
 	write("config.yaml", "static_resources: {}\n")
-	if config, notes, err := Read(dir); err != nil || len(notes) > 0 || string(config) != "static_resources: {}\n" || !Is(dir) {
-		t.Errorf("a directory with a configuration: %q, %v, %v", config, notes, err)
-	}
+	config, notes, err := Read(dir)
+	require.NoError(t, err)
+	assert.Equal(t, []any{"static_resources: {}\n", 0, true}, []any{string(config), len(notes), Is(dir)}, "a directory with a configuration")
 	write("more.yaml", "dynamic_resources: {}\n")
 	_, _, err = Read(dir)
 	wants.Error(t, "two", err, dir+": 2 Envoy configurations: must be one…")
-	if _, _, err := Read(filepath.Join(dir, "none")); err == nil || Is(filepath.Join(dir, "none")) {
-		t.Errorf("none: %v", err)
-	}
+	_, _, err = Read(filepath.Join(dir, "none"))
+	require.Error(t, err, "none")
+	assert.False(t, Is(filepath.Join(dir, "none")), "none")
 }
 
 // free returns an address that nothing listens on.
@@ -153,18 +153,15 @@ func TestRun(t *testing.T) {
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
-		if got := fmt.Sprintf("%d %s", response.StatusCode, body); err != nil || got != want {
-			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
-		}
+		require.NoError(t, err)
+		assert.Equal(t, want, fmt.Sprintf("%d %s", response.StatusCode, body), path)
 	}
 }
 
 func TestRunFails(t *testing.T) {
 	lines, ended := run(t, Options{Config: []byte("static_resources: {listeners: [{nam: x}]}\n"), Source: "bad.yaml"})
-	if err := <-ended; err == nil || len(lines) > 0 || !strings.HasPrefix(err.Error(), "bad.yaml: Envoy rejects it: ") ||
-		!strings.Contains(err.Error(), "nam") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("an unknown field: %v", err)
-	}
+	assert.Empty(t, lines, "an unknown field")
+	wants.Error(t, "an unknown field", <-ended, "bad.yaml: Envoy rejects it: …nam…")
 	ended <- nil
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -182,7 +179,6 @@ func TestExample(t *testing.T) {
 	require.NoError(t, err)
 	assert.Nil(t, notes, "notes")
 	changed := strings.NewReplacer("10000", port(free(t)), "9901", port(free(t))).Replace(string(config))
-	if lines, _ := run(t, Options{Config: []byte(changed), Source: "k8s/bare-envoy"}); len(lines) != 2 {
-		t.Errorf("ready: %q", lines)
-	}
+	lines, _ := run(t, Options{Config: []byte(changed), Source: "k8s/bare-envoy"})
+	assert.Len(t, lines, 2, "ready")
 }

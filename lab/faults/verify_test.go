@@ -196,9 +196,8 @@ func TestMet(t *testing.T) {
 			assert.False(t, k.seen(m, true), "%s behind a proxy is seen in %+v", k.name, m)
 		}
 		for _, m := range []met{{404, http.Header{}, "{}", nil, time.Millisecond}, {err: errors.New("no route")}, {404, fault(k.name), "{}x{}x", nil, 0}} {
-			if k.met(m) && k.name != "slow" || k.name == "slow" && m.header.Get("X-Fault") != "slow" && k.met(m) {
-				t.Errorf("%s is seen in %+v", k.name, m)
-			}
+			slowed := k.name == "slow" && m.isFault("slow")
+			assert.False(t, k.met(m) && !slowed, "%s is seen in %+v", k.name, m)
 		}
 	}
 }

@@ -49,14 +49,11 @@ func TestArms(t *testing.T) {
 		boards[b.File] = b
 	}
 	for _, arm := range arms {
-		b, ok := boards["arm-"+arm.Name()]
 		if !arm.IsDir() {
 			continue
 		}
-		if !ok {
-			t.Errorf("no board for the arm %s", arm.Name())
-			continue
-		}
+		b, ok := boards["arm-"+arm.Name()]
+		require.True(t, ok, "a board for the arm %s", arm.Name())
 		text, err := b.JSON()
 		require.NoError(t, err)
 		proxies := !slices.Contains([]string{"none", "library"}, arm.Name())
@@ -74,15 +71,12 @@ func TestPanels(t *testing.T) {
 		titles := map[string]bool{}
 		for _, row := range b.Rows {
 			for _, p := range row.Panels {
-				if p.Title == "" || p.About == "" || p.Unit == "" || len(p.Queries) == 0 || titles[p.Title] {
-					t.Errorf("%s: panel %q: must have title, text, unit and queries, once on a board", b.File, p.Title)
-				}
+				lacks := p.Title == "" || p.About == "" || p.Unit == "" || len(p.Queries) == 0 || titles[p.Title]
+				assert.False(t, lacks, "%s: panel %q: must have title, text, unit and queries, once on a board", b.File, p.Title)
 				titles[p.Title] = true
 				for _, q := range p.Queries {
 					for _, ref := range refs.FindAllStringSubmatch(q.Legend, -1) {
-						if !strings.Contains(q.Expr, ref[1]) {
-							t.Errorf("%s: %s: the query has no label %s of its legend", b.File, p.Title, ref[1])
-						}
+						assert.Contains(t, q.Expr, ref[1], "%s: %s: the label of its legend", b.File, p.Title)
 					}
 				}
 			}
@@ -96,7 +90,7 @@ func TestScrapeConfig(t *testing.T) {
 	got, err := yaml.Marshal(ScrapeConfig(pods, proxies, 2500*time.Millisecond, "/root"))
 	require.NoError(t, err)
 	golden.Compare(t, "testdata/prometheus.yaml", string(got))
-	if without := ScrapeConfig(pods, nil, time.Second, ""); without["rule_files"] != nil || len(without["scrape_configs"].([]scraped)) != 1 {
-		t.Errorf("without a mesh and a repository: got %v", without)
-	}
+	without := ScrapeConfig(pods, nil, time.Second, "")
+	assert.Nil(t, without["rule_files"], "rules without a repository")
+	assert.Len(t, without["scrape_configs"], 1, "jobs without a mesh")
 }

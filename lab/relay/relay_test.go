@@ -2,16 +2,15 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -52,30 +51,23 @@ func TestRelay(t *testing.T) {
 		body, err := io.ReadAll(response.Body)
 		return string(body), err
 	}
-	if body, err := get(target.Listener.Addr().String(), "/a"); err != nil || body != "target's /a for staff:8080" {
-		t.Errorf("%q, %v", body, err)
-	}
-	if _, err := get(target.Listener.Addr().String(), "/reset"); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("reset: %v", err)
-	}
+	text, err := get(target.Listener.Addr().String(), "/a")
+	require.NoError(t, err)
+	assert.Equal(t, "target's /a for staff:8080", text)
+	_, err = get(target.Listener.Addr().String(), "/reset")
+	require.ErrorIs(t, err, syscall.ECONNRESET, "reset")
 	away, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	away.Close()
-	if _, err := get(away.Addr().String(), "/"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("refused: %v", err)
-	}
-	if _, err := get("nowhere.invalid:80", "/"); err == nil || !strings.Contains(err.Error(), "nowhere.invalid") {
-		t.Errorf("unknown: %v", err)
-	}
+	_, err = get(away.Addr().String(), "/")
+	require.ErrorIs(t, err, syscall.ECONNREFUSED, "refused")
+	_, err = get("nowhere.invalid:80", "/")
+	require.ErrorContains(t, err, "nowhere.invalid", "unknown")
 	response, err := http.Get("http://" + listener.Addr().String() + "/")
 	require.NoError(t, err)
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
-	if response.StatusCode != 405 || strings.TrimSpace(string(body)) != "method: GET: must be CONNECT" {
-		t.Errorf("GET: %d %s", response.StatusCode, body)
-	}
+	assert.Equal(t, "405 method: GET: must be CONNECT\n", fmt.Sprintf("%d %s", response.StatusCode, body), "GET")
 	stop()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, <-served)
 }
