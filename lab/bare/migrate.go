@@ -2,7 +2,6 @@
 package bare
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -188,16 +187,12 @@ func (a address) String() string {
 
 // listeners returns the addresses in a configuration. admin is nil without an admin interface.
 func listeners(config []byte) (admin *address, static []address) {
-	asJSON, err := yaml.YAMLToJSON(config)
-	if err != nil {
-		return nil, nil
-	}
 	var root struct {
 		Admin           *address `json:"admin"`
 		StaticResources struct {
 			Listeners []address `json:"listeners"`
 		} `json:"static_resources"`
 	}
-	_ = json.Unmarshal(asJSON, &root) // Envoy reports what is wrong
+	_ = yaml.Unmarshal(config, &root) // Envoy reports what is wrong
 	return root.Admin, root.StaticResources.Listeners
 }

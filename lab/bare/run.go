@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/process"
+	"fleetman.example/lab/tcp"
 )
 
 // maxBytes bounds a configuration.
@@ -158,7 +158,9 @@ func validate(ctx context.Context, o Options, file string) error {
 
 // await reports whether Envoy is ready before it ends: by its admin interface, or else by its listeners.
 func await(ctx context.Context, ended <-chan struct{}, admin *address, static []address) bool {
-	ready := func() bool { return !slices.ContainsFunc(static, func(a address) bool { return !accepts(a) }) }
+	ready := func() bool {
+		return !slices.ContainsFunc(static, func(a address) bool { return !tcp.Accepts(ctx, a.String(), time.Second) })
+	}
 	if admin != nil {
 		at, err := netip.ParseAddrPort(admin.String())
 		if err != nil {
@@ -176,15 +178,6 @@ func await(ctx context.Context, ended <-chan struct{}, admin *address, static []
 			return false
 		}
 	}
-	return true
-}
-
-func accepts(one address) bool {
-	conn, err := net.DialTimeout("tcp", one.String(), time.Second)
-	if err != nil {
-		return false
-	}
-	conn.Close()
 	return true
 }
 

@@ -18,6 +18,7 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/runner"
 	"fleetman.example/lab/scenario/check"
+	"fleetman.example/lab/tcp"
 )
 
 const (
@@ -202,7 +203,7 @@ func (c *Cluster) Entry(ctx context.Context) (Entry, error) {
 func (c *Cluster) findEntry(ctx context.Context) (Entry, error) {
 	ports, _ := c.client.NodePorts(ctx) // none without permission to list nodes
 	port, found := entryPort(ports)
-	if found && reaches(ctx, port.Address.String()) {
+	if found && tcp.Accepts(ctx, port.Address.String(), reachWithin) {
 		return Entry{Address: port.Address.String(), Prefix: "/api"}, nil
 	}
 	forward := func(pod local.Pod, port int, prefix string) (Entry, error) {
@@ -225,18 +226,6 @@ func (c *Cluster) findEntry(ctx context.Context) (Entry, error) {
 
 // gatewayPort is the port of the ingress gateway's pods behind the Service's port 80.
 const gatewayPort = 8080
-
-// reaches reports whether a port accepts connections.
-func reaches(ctx context.Context, address string) bool {
-	ctx, cancel := context.WithTimeout(ctx, reachWithin)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
-}
 
 // Change implements Source.
 func (c *Cluster) Change(ctx context.Context, wanted Change) (string, error) {

@@ -13,7 +13,6 @@ import (
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/mesh"
-	"fleetman.example/lab/mesh/envoy"
 )
 
 // view makes states of readings.
@@ -163,9 +162,18 @@ func (v *view) countProxy(t *mesh.Traffic, n *names) {
 	add := v.meter.open("proxy of "+t.Proxy, t.Started)
 	from := cmp.Or(n.ofPod[t.Proxy], t.Proxy)
 	for name, c := range t.Clusters {
+		failures := func(of total) {
+			for code, value := range c.Codes {
+				if code >= 500 {
+					add(ofCluster{cluster: name, counter: of.what, code: code}, float64(value), of)
+				}
+			}
+		}
 		to, ok := n.cluster(name)
-		if !ok {
-			v.countInbound(add, from, name, c)
+		if !ok { // inbound: what the proxy of an entry responded for its program, or instead of it
+			if _, isEntry := entries[from]; isEntry {
+				failures(total{what: refused, from: from})
+			}
 			continue
 		}
 		v.edges[edge{from, to}] = v.edges[edge{from, to}] || c.Requests > 0
@@ -175,29 +183,13 @@ func (v *view) countProxy(t *mesh.Traffic, n *names) {
 		for counter, value := range map[what]uint64{wire: c.Requests, rerouted: c.Retries, handshake: c.Handshakes, connected: opened} {
 			add(ofCluster{cluster: name, counter: counter}, float64(value), total{what: counter, from: from, to: to})
 		}
-		for code, value := range c.Codes {
-			if code >= 500 {
-				add(ofCluster{cluster: name, counter: wireFail, code: code}, float64(value), total{what: wireFail, from: from, to: to})
-			}
-		}
+		failures(total{what: wireFail, from: from, to: to})
 		for i, b := range c.Took {
 			counts := []total{{wireTook, from, to, b.Le}}
 			if i == len(c.Took)-1 {
 				counts = append(counts, total{wireTook, from, to, math.Inf(1)})
 			}
 			add(ofCluster{cluster: name, counter: wireTook, le: b.Le}, float64(b.Count), counts...)
-		}
-	}
-}
-
-// countInbound counts what the proxy of an entry responded for its program, or instead of it.
-func (v *view) countInbound(add func(any, float64, ...total), node, name string, c *envoy.ClusterStats) {
-	if _, ok := entries[node]; !ok {
-		return
-	}
-	for code, value := range c.Codes {
-		if code >= 500 {
-			add(ofCluster{cluster: name, counter: refused, code: code}, float64(value), total{what: refused, from: node})
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
@@ -392,16 +393,15 @@ func (v Verifier) counted(ctx context.Context, pod local.Pod, kind string) (int,
 
 // newRequest returns a request of a verification to the pod, or to the program behind its proxy. No service
 // has its path, so the response is a 404, which has a body.
-func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) (*http.Request, error) {
+func newRequest(ctx context.Context, pod local.Pod, kind string, proxied bool) *http.Request {
 	at := net.JoinHostPort(pod.Address, strconv.Itoa(pod.Port))
 	if pod.AppAddress != "" && !proxied {
 		at = pod.AppAddress
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/fleetman-verify", nil)
-	if err == nil {
-		request.Header.Set(header, kind)
+	request := http.Request{
+		Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: at, Path: "/fleetman-verify"}, Header: http.Header{header: {kind}},
 	}
-	return request, err
+	return request.WithContext(ctx)
 }
 
 // get sends a request on a new connection.
@@ -410,12 +410,8 @@ func (v Verifier) get(ctx context.Context, pod local.Pod, kind string, proxied b
 		return v.dial(ctx, pod, proxied, address)
 	}
 	client := http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
-	request, err := newRequest(ctx, pod, kind, proxied)
-	if err != nil {
-		return met{err: err}
-	}
 	began := time.Now()
-	response, err := client.Do(request)
+	response, err := client.Do(newRequest(ctx, pod, kind, proxied))
 	if err != nil {
 		return met{err: err, took: time.Since(began)}
 	}
@@ -431,24 +427,19 @@ var errClosed = errors.New("connection closed after the response")
 // getAndKeep sends a request on a new connection and keeps the connection open after the response, until
 // the pod closes it or patience ends.
 func (v Verifier) getAndKeep(ctx context.Context, pod local.Pod, kind string) met {
-	request, err := newRequest(ctx, pod, kind, false)
-	if err != nil {
-		return met{err: err}
-	}
+	request := newRequest(ctx, pod, kind, false)
 	conn, err := v.dial(ctx, pod, false, request.URL.Host)
 	if err != nil {
 		return met{err: err}
 	}
 	defer conn.Close()
 	began := time.Now()
-	if err = conn.SetDeadline(began.Add(patience)); err == nil {
-		err = request.Write(conn)
+	_ = conn.SetDeadline(began.Add(patience)) // a connection of TCP or of a tunnel has deadlines
+	if err = request.Write(conn); err != nil {
+		return met{err: err}
 	}
 	read := bufio.NewReader(conn)
-	var response *http.Response
-	if err == nil {
-		response, err = http.ReadResponse(read, request)
-	}
+	response, err := http.ReadResponse(read, request)
 	if err != nil {
 		return met{err: err}
 	}

@@ -37,6 +37,15 @@ func Listen(address string) (net.Listener, error) {
 	}
 }
 
+// Accepts reports whether an address accepts a connection within a time.
+func Accepts(ctx context.Context, address string, within time.Duration) bool {
+	conn, err := (&net.Dialer{Timeout: within}).DialContext(ctx, "tcp", address)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
 // Join copies between two connections until both have ended. A reset of one resets the other.
 func Join(a, b *net.TCPConn) {
 	var both sync.WaitGroup

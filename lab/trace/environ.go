@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 )
 
 // Choice is what the OTEL_* variables of a user mean for the receiver.
@@ -30,11 +33,10 @@ func Choose(getenv func(string) string) (c Choice, err error) {
 		return c, nil
 	}
 	name := "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-	endpoint := getenv(name)
-	if endpoint == "" {
+	if getenv(name) == "" {
 		name = "OTEL_EXPORTER_OTLP_ENDPOINT"
-		endpoint = getenv(name)
 	}
+	endpoint := getenv(name)
 	c.Forward = endpoint != "" || exporter == "otlp"
 	c.protocol = cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"))
 	if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
@@ -53,7 +55,11 @@ func (c Choice) Forwarder(report func(line string)) (*Forwarder, error) {
 	if !c.Forward {
 		return nil, nil
 	}
-	return newForwarder(clientOf(c.protocol), report)
+	client := otlptracehttp.NewClient()
+	if c.protocol == "grpc" {
+		client = otlptracegrpc.NewClient()
+	}
+	return newForwarder(client, report)
 }
 
 // exportEvery is the time between two exports of a program, in milliseconds. A trace is complete after it.

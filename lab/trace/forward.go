@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
@@ -47,14 +45,6 @@ func newForwarder(client otlptrace.Client, report func(line string)) (*Forwarder
 	}
 	go f.run()
 	return f, nil
-}
-
-// clientOf returns the client that the OTEL_EXPORTER_OTLP_* variables of this process configure.
-func clientOf(protocol string) otlptrace.Client {
-	if protocol == "grpc" {
-		return otlptracegrpc.NewClient()
-	}
-	return otlptracehttp.NewClient()
 }
 
 // Send queues the spans of an export request. It does not block.

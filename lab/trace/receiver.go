@@ -108,11 +108,11 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 	default:
 		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("Content-Encoding: %.40q: must be gzip, or missing", encoding)
 	}
+	var plain []byte
 	unzip, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, http.StatusBadRequest, fmt.Errorf("body: must be gzip, by its Content-Encoding: %w", err)
+	if err == nil {
+		plain, err = io.ReadAll(io.LimitReader(unzip, maxPlain+1))
 	}
-	plain, err := io.ReadAll(io.LimitReader(unzip, maxPlain+1))
 	switch {
 	case err != nil:
 		return nil, http.StatusBadRequest, fmt.Errorf("body: must be gzip, by its Content-Encoding: %w", err)
