@@ -124,38 +124,26 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// A connection in use stays open: each request starts its time again, and one that is being served has none.
+// A connection in use stays open: each request starts its time again, also one that matches no rule, as of a
+// proxy that shares its connections among callers, and one that is being served has none.
 func TestIdleStartsAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		set, connect := serve(t, "idle=5s")
-		c := connect()
-		for _, path := range []string{"/a", "/a", "/slow", "/a"} {
-			c.get(t, path)
-			time.Sleep(4 * time.Second)
-		}
-		if fired := set.state().Rules[0].Fired; fired != 0 {
-			t.Errorf("fired %d times on a connection in use", fired)
-		}
-		if got := c.closesAfter(); got != time.Second {
-			t.Errorf("closed after 4 s and %s", got)
-		}
-	})
-}
-
-// TestIdleOutlivesOtherRequests sends a request that matches no rule on a connection that is to be closed, as a
-// proxy does that shares its connections among callers.
-func TestIdleOutlivesOtherRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		set, connect := serve(t, "idle=5s,path=/driver")
-		c := connect()
-		for _, path := range []string{"/driver", "/other", "/slow"} {
-			c.get(t, path)
-			time.Sleep(4 * time.Second)
-		}
-		if got, fired := c.closesAfter(), set.state().Rules[0].Fired; got != time.Second || fired != 1 {
-			t.Errorf("closed after 4 s and %s, fired %d times, want 4 s and 1 s, once", got, fired)
-		}
-	})
+	for rule, paths := range map[string][]string{
+		"idle=5s":              {"/a", "/a", "/slow", "/a"},
+		"idle=5s,path=/driver": {"/driver", "/other", "/slow"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set, connect := serve(t, rule)
+			c := connect()
+			for _, path := range paths {
+				c.get(t, path)
+				time.Sleep(4 * time.Second)
+			}
+			before, closed, after := set.state().Rules[0].Fired, c.closesAfter(), set.state().Rules[0].Fired
+			if before != 0 || closed != time.Second || after != 1 {
+				t.Errorf("%s: closed after 4 s and %s, fired %d times before and %d after, want 4 s and 1 s, once", rule, closed, before, after)
+			}
+		})
+	}
 }
 
 // A rule that is cleared, or has fired as often as it may, closes no connection that it has met before.
