@@ -25,7 +25,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		kept = append(kept, conn)
 	}
 	conn := servertest.Dial(t, s.URL, getRoot)
-	above := untimed(servertest.ReadAnswer(t, conn, getRoot))
+	above := servertest.ReadAnswer(t, conn, getRoot).Untimed()
 	above.Is(t, 503, shape(503, "connections: 5: must be at most 4 (MAX_CONNECTIONS)", "/"), "Retry-After", "1")
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection above the bound: got %v, want its end", err)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,18 +20,7 @@ import (
 	"fleetman.example/kit/server/servertest"
 )
 
-var timestamp = regexp.MustCompile(`^\{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",`)
-
-// shape is the contract's syntax of an error's body.
-func shape(status int, message, path string) string {
-	return fmt.Sprintf(`{"status":%d,"error":%q,"message":%q,"path":%q}`, status, http.StatusText(status), message, path)
-}
-
-// untimed removes the timestamp from an error's body.
-func untimed(a servertest.Answer) servertest.Answer {
-	a.Body = timestamp.ReplaceAllString(a.Body, "{")
-	return a
-}
+var shape = servertest.ErrorBody
 
 // echo has a route of each kind. It answers a POST with the request's body.
 func echo(r server.Router) {
@@ -91,7 +79,7 @@ func TestRouting(t *testing.T) {
 	} {
 		t.Run(tc.method+" "+tc.target, func(t *testing.T) {
 			a := s.Call(t, tc.method, tc.target, "")
-			untimed(a).Is(t, tc.status, tc.body)
+			a.Untimed().Is(t, tc.status, tc.body)
 			if tc.status == 405 || tc.method == "OPTIONS" && tc.status == 200 {
 				if allow := a.Header.Get("Allow"); !strings.Contains(allow, "GET") {
 					t.Errorf("Allow: %q", allow)
@@ -112,7 +100,6 @@ func TestOddRequestLines(t *testing.T) {
 		"GET http://elsewhere HTTP/1.1":           404,
 		"OPTIONS * HTTP/1.1":                      200,
 		"CONNECT elsewhere:80 HTTP/1.1":           404,
-		"GET /vehicles/%zz HTTP/1.1":              400,
 		"GET vehicles HTTP/1.1":                   400,
 		"GET /vehicles/\xff HTTP/1.1":             200,
 	} {
@@ -139,7 +126,7 @@ func TestNoRequest(t *testing.T) {
 	} {
 		servertest.Raw(t, s.URL, tc.text).Is(t, tc.status, tc.answer, "Content-Type", "text/plain; charset=utf-8")
 	}
-	s.Call(t, "GET", "/", "").Is(t, 200, "root")
+	s.Call(t, "GET", "/", "", "X", strings.Repeat("x", 8<<10)).Is(t, 200, "root")
 }
 
 func TestJSONBody(t *testing.T) {
@@ -183,7 +170,7 @@ func TestJSONBody(t *testing.T) {
 			if tc.status != 200 {
 				want = shape(tc.status, want, "/vehicles/")
 			}
-			untimed(servertest.Do(t, req)).Is(t, tc.status, want)
+			servertest.Do(t, req).Untimed().Is(t, tc.status, want)
 		})
 	}
 }
@@ -205,7 +192,7 @@ func TestTooLargeIsReadWhileSending(t *testing.T) {
 			t.Errorf("after %s: %v", took, err)
 		}
 		if err == nil {
-			untimed(a).Is(t, 413, shape(413, "body: too large: must be at most 65536 bytes", "/vehicles"))
+			a.Untimed().Is(t, 413, shape(413, "body: too large: must be at most 65536 bytes", "/vehicles"))
 		}
 	}
 }
@@ -222,7 +209,7 @@ func TestIncompleteBody(t *testing.T) {
 		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		untimed(servertest.ReadAnswer(t, conn, tc.text)).Is(t, 400, shape(400, tc.message, "/vehicles/"))
+		servertest.ReadAnswer(t, conn, tc.text).Untimed().Is(t, 400, shape(400, tc.message, "/vehicles/"))
 	}
 }
 
@@ -260,7 +247,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 				began := time.Now()
 				request := "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + length + "\r\n\r\n{"
 				go func() { _, _ = io.WriteString(conn, request) }()
-				untimed(servertest.ReadAnswer(t, reader, request)).Is(t, tc.status, tc.body)
+				servertest.ReadAnswer(t, reader, request).Untimed().Is(t, tc.status, tc.body)
 				if took := time.Since(began); took > tc.within {
 					t.Errorf("answered after %s", took)
 				}
@@ -320,7 +307,7 @@ func TestRecovery(t *testing.T) {
 		r.GET("/abort", func(*gin.Context) { panic(http.ErrAbortHandler) })
 		r.GET("/well", func(c *gin.Context) { c.String(200, "well") })
 	}), nil)
-	untimed(s.Call(t, "GET", "/panic", "")).Is(t, 500, shape(500, "internal error", "/panic"))
+	s.Call(t, "GET", "/panic", "").Untimed().Is(t, 500, shape(500, "internal error", "/panic"))
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(httptest.NewRequest("GET", s.URL+"/half", nil))
 	if err != nil {

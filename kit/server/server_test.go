@@ -222,12 +222,6 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	t.Logf("%d answered", answered.Load())
 }
 
-func TestHeaderTooLarge(t *testing.T) {
-	s := servertest.Start(t, servertest.Routes(root), nil)
-	s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 17<<10)).Has(t, http.StatusRequestHeaderFieldsTooLarge, "")
-	s.Call(t, "GET", "/", "", "X-Large", strings.Repeat("x", 8<<10)).Has(t, 200, "")
-}
-
 func TestConfig(t *testing.T) {
 	values := map[string]string{"LISTEN_ADDR": "8080", "ADMIN_ADDR": "x", "MAX_BODY_BYTES": "0", "PROPAGATE_HEADERS": "no", "DRAIN_DELAY": "2m", "DRAIN_TIMEOUT": "-1s"}
 	envtest.Refuses(t, values, readConfig(1),

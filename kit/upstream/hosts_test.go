@@ -4,10 +4,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,28 +18,7 @@ import (
 // address and closes the connection, so that the next call chooses again.
 func pods(t *testing.T, addresses ...string) (port string) {
 	t.Helper()
-	var listeners []net.Listener
-	port = "0"
-	for range 20 { // a port that is free on one address may be in use on another
-		for _, address := range addresses {
-			l, err := net.Listen("tcp", net.JoinHostPort(address, port))
-			if err != nil {
-				break
-			}
-			listeners = append(listeners, l)
-			_, port, _ = net.SplitHostPort(l.Addr().String())
-		}
-		if len(listeners) == len(addresses) {
-			break
-		}
-		for _, l := range listeners {
-			l.Close()
-		}
-		listeners, port = nil, "0"
-	}
-	if len(listeners) == 0 {
-		t.Fatalf("no port is free on all of %s", addresses)
-	}
+	port, listeners := servertest.ListenAll(t, addresses...)
 	for i, l := range listeners {
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
@@ -63,9 +40,7 @@ func write(t *testing.T, path, text string) {
 // hosts writes a hosts file.
 func hosts(t *testing.T, text string) (path string) {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "hosts")
-	write(t, path, text)
-	return path
+	return servertest.File(t, "hosts", text)
 }
 
 // who returns the address that answers a call, and checks the Host header.

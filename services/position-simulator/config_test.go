@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,10 +19,7 @@ func TestConfigDefaults(t *testing.T) {
 }
 
 func TestConfigReadsAll(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "van"), []byte("lat=\"1\" lon=\"0\"\nlat=\"1.0001\" lon=\"0\"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Dir(servertest.File(t, "van", "lat=\"1\" lon=\"0\"\nlat=\"1.0001\" lon=\"0\"\n"))
 	cfg := servertest.Must(envtest.Read(map[string]string{
 		"POSITION_TRACKER_URL": "tracker:9", "TRACKS_DIR": dir, "FLEET_SIZE": "100000",
 		"REPORT_INTERVAL": "250ms", "SEED": "18446744073709551615", "UPSTREAM_TIMEOUT": "2s",

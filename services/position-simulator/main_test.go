@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -229,10 +228,7 @@ func TestRunStopsWhileWaitingForTheTracker(t *testing.T) {
 
 func TestRunErrors(t *testing.T) {
 	tracker := newFakeTracker(t)
-	broken := t.TempDir()
-	if err := os.WriteFile(filepath.Join(broken, "van"), []byte("lat=\"91\" lon=\"0\"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	broken := filepath.Dir(servertest.File(t, "van", "lat=\"91\" lon=\"0\"\n"))
 	for _, tc := range []struct {
 		name string
 		env  map[string]string

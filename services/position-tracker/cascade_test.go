@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,35 +32,14 @@ func newStaff(t *testing.T) *staff {
 		case <-r.Context().Done():
 		}
 	})
-	a, b := onePort(t, "127.0.1.1", "127.0.1.2")
-	for l, h := range map[net.Listener]http.Handler{a: good, b: slow} {
-		server := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
+	port, listeners := servertest.ListenAll(t, "127.0.1.1", "127.0.1.2")
+	for i, h := range []http.Handler{good, slow} {
+		server := &httptest.Server{Listener: listeners[i], Config: &http.Server{Handler: h}}
 		server.Start()
 		t.Cleanup(server.Close)
 	}
-	_, port, _ := net.SplitHostPort(a.Addr().String())
-	s.url, s.hosts = "http://staff:"+port, filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(s.hosts, []byte("127.0.1.1 staff\n127.0.1.2 staff\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.url, s.hosts = "http://staff:"+port, servertest.File(t, "hosts", "127.0.1.1 staff\n127.0.1.2 staff\n")
 	return s
-}
-
-// onePort listens on a port that is free at both addresses.
-func onePort(t *testing.T, first, second string) (a, b net.Listener) {
-	for range 100 {
-		a, err := net.Listen("tcp", first+":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(a.Addr().String())
-		if b, err := net.Listen("tcp", net.JoinHostPort(second, port)); err == nil {
-			return a, b
-		}
-		a.Close()
-	}
-	t.Fatal("no port is free at both addresses")
-	return nil, nil
 }
 
 func reportOf(name string) string { return strings.Replace(first, "City Truck", name, 1) }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -111,11 +109,7 @@ func TestRosterFile(t *testing.T) {
 		"more":                {`[] []`, "text after the array: must be one array"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "staff.json")
-			if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			r, err := openRoster(path)
+			r, err := openRoster(servertest.File(t, "staff.json", tc.text))
 			if tc.err == "" {
 				if d, ok := r.driver("T 2"); err != nil || !ok || d.Name != "D" {
 					t.Errorf("got %v, %v", d, err)

@@ -44,3 +44,25 @@ func ReadAnswer(t testing.TB, conn io.Reader, request string) Answer {
 	}
 	return Answer{request, resp.StatusCode, resp.Header, string(body)}
 }
+
+// ListenAll listens on one port of several addresses of loopback, until the end of the test.
+func ListenAll(t testing.TB, hosts ...string) (port string, listeners []net.Listener) {
+	t.Helper()
+	for range 100 { // a port that is free on one address may be in use on another
+		port, listeners = "0", nil
+		for _, host := range hosts {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+			if err != nil {
+				break
+			}
+			t.Cleanup(func() { l.Close() })
+			listeners = append(listeners, l)
+			_, port, _ = net.SplitHostPort(l.Addr().String())
+		}
+		if len(listeners) == len(hosts) {
+			return port, listeners
+		}
+	}
+	t.Fatalf("no port is free on all of %s", hosts)
+	return "", nil
+}

@@ -10,6 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -158,6 +161,16 @@ func Must[T any](value T, err error) T {
 	return value
 }
 
+// File writes a file with the given name into a new directory, and returns its path.
+func File(t testing.TB, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Observer returns telemetry that exports nothing and discards its log.
 func Observer(t testing.TB) *observe.Observer {
 	t.Helper()
@@ -207,6 +220,19 @@ func (a Answer) Has(t testing.TB, status int, text string, headers ...string) {
 		t.Errorf("%.80s: got %d %.400s, want %d and %.400s", a.Request, a.Status, a.Body, status, text)
 	}
 	a.hasHeaders(t, headers)
+}
+
+// ErrorBody is an error's body in the contract's shape, without the timestamp: see Untimed.
+func ErrorBody(status int, message, path string) string {
+	return fmt.Sprintf(`{"status":%d,"error":%q,"message":%q,"path":%q}`, status, http.StatusText(status), message, path)
+}
+
+var timestamp = regexp.MustCompile(`^\{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",`)
+
+// Untimed returns the answer without the timestamp that is the first field of an error.
+func (a Answer) Untimed() Answer {
+	a.Body = timestamp.ReplaceAllString(a.Body, "{")
+	return a
 }
 
 func (a Answer) hasHeaders(t testing.TB, headers []string) {
