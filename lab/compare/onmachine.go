@@ -278,10 +278,7 @@ func (f *localFleet) from(r *running, l *localLoad, pod local.Pod) error {
 	}
 	l.plan.Host = net.JoinHostPort(pod.Services[0], strconv.Itoa(pod.DeclaredPort))
 	l.dial = r.dialOne(func(address string) ([]string, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
+		host, port, _ := net.SplitHostPort(address) // net/http has made it
 		found, err := local.LookUp(names, host)
 		for i := range found {
 			found[i] = net.JoinHostPort(found[i], port)
