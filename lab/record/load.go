@@ -89,7 +89,7 @@ func (r *Run) LoadShare(c Counters, methods []string, service, method string, fr
 	}
 	own, others := 0.0, 0.0
 	if slices.Contains(methods, method) && slices.Contains(entries(r.Samples, r.Entry), service) {
-		own = r.due(from, until)
+		own = float64(len(Between(r.Requests, from, until)))
 	}
 	for _, h := range r.Hops {
 		if h.Upstream != service {
@@ -108,15 +108,13 @@ func (r *Run) LoadShare(c Counters, methods []string, service, method string, fr
 	return own / (own + others)
 }
 
-// due is the number of requests whose intended start is from one offset until before
-// another.
-func (r *Run) due(from, until Offset) (n float64) {
-	for _, request := range r.Requests {
-		if request.Intended >= from && request.Intended < until {
-			n++
-		}
+// Between returns the requests, ordered by intended start, that were due from one offset until before another.
+func Between(requests []Request, from, until Offset) []Request {
+	first := func(at Offset) int {
+		i, _ := slices.BinarySearchFunc(requests, at, func(r Request, at Offset) int { return int(r.Intended - at) })
+		return i
 	}
-	return n
+	return requests[first(from):max(first(from), first(until))]
 }
 
 // LoadHops returns the hops on the load's path, nearest first: its own, if a

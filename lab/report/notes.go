@@ -168,7 +168,7 @@ func (c Column) isOfRequests() bool {
 // neverWorked returns how many requests there were before the fault, and what became
 // of most of them, if none was good; 0 if some were good, or there were none.
 func (r *Run) neverWorked() (n int, mostly string) {
-	before := between(r.seen.Requests, 0, r.seen.FaultAt)
+	before := record.Between(r.seen.Requests, 0, r.seen.FaultAt)
 	if slices.ContainsFunc(before, record.Request.Good) {
 		return 0, ""
 	}

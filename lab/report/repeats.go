@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"fleetman.example/lab/record"
 	"fleetman.example/lab/stats"
 )
 
@@ -89,7 +90,7 @@ func (r Run) touched(i int, longest time.Duration) bool {
 // there, the SLO's.
 func (r Run) untouched() time.Duration {
 	longest := time.Duration(0)
-	for _, request := range between(r.seen.Requests, 0, r.seen.FaultAt) {
+	for _, request := range record.Between(r.seen.Requests, 0, r.seen.FaultAt) {
 		longest = max(longest, 2*request.Latency())
 	}
 	return cmp.Or(longest, r.slo)

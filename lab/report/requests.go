@@ -7,16 +7,6 @@ import (
 	"fleetman.example/lab/stats"
 )
 
-// between are the requests, ordered by intended start, that were due from one
-// offset until before another.
-func between(requests []record.Request, from, until record.Offset) []record.Request {
-	first := func(at record.Offset) int {
-		i, _ := slices.BinarySearchFunc(requests, at, func(r record.Request, at record.Offset) int { return int(r.Intended - at) })
-		return i
-	}
-	return requests[first(from):max(first(from), first(until))]
-}
-
 // count counts the requests for which is holds.
 func count(requests []record.Request, is func(record.Request) bool) stats.Count {
 	c := stats.Count{N: float64(len(requests))}
@@ -44,7 +34,7 @@ func oldest(r *Run) *float64 {
 // when the last window has more, or none fits. A window begins with each
 // request.
 func settled(requests []record.Request, from, until record.Offset, wrong func(record.Request) bool, level float64) (at record.Offset, ok bool) {
-	requests = between(requests, from, until)
+	requests = record.Between(requests, from, until)
 	at = from
 	end, bad := 0, 0 // of the window, and in it
 	for i, r := range requests {

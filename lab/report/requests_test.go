@@ -38,7 +38,7 @@ func TestSettled(t *testing.T) {
 		"just time for it": {func(t float64) record.Request { return pick(within(t, 5, 17), failed) }, 11.9, false}, // 3 s are
 	} {
 		requests := every(30, test.made)
-		healthy := count(between(requests, 0, at(5)), slow.violates).Share()
+		healthy := count(record.Between(requests, 0, at(5)), slow.violates).Share()
 		got, ok := settled(requests, at(5), at(20), slow.violates, healthy+Tolerance)
 		assert.Equal(t, !test.never, ok, name)
 		if ok {

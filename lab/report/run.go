@@ -146,7 +146,7 @@ func compute(seen *record.Run, slo record.Offset, load experiment.Load) Run {
 	late := seen.Lateness()
 	r := Run{
 		Seed: seen.Seed, Repeat: seen.Repeat, seen: seen, slo: time.Duration(slo), methods: load.Methods(),
-		during: between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: seen.Counters(),
+		during: record.Between(seen.Requests, seen.FaultAt, seen.RepairAt), counters: seen.Counters(),
 		Lateness: Lateness{late.P99.Seconds(), late.Max.Seconds(), late.TooLate(), seen.Measurements},
 	}
 	r.Requests = len(r.during)
@@ -157,7 +157,7 @@ func compute(seen *record.Run, slo record.Offset, load experiment.Load) Run {
 		}
 	}
 	slices.Sort(r.latencies)
-	r.after = between(seen.Requests, seen.RepairAt, seen.End)
+	r.after = record.Between(seen.Requests, seen.RepairAt, seen.End)
 	r.settle()
 	r.positions, r.gap = deliveries(seen, seen.FaultAt, seen.RepairAt)
 	r.Cost = costsOf(r.counters, seen)
@@ -185,10 +185,10 @@ func (r *Run) inTime(request record.Request) bool {
 // settle computes containment and recovery.
 func (r *Run) settle() {
 	c := r.seen
-	healthy := between(c.Requests, 0, c.FaultAt)
+	healthy := record.Between(c.Requests, 0, c.FaultAt)
 	if at, ok := settled(c.Requests, c.FaultAt, c.RepairAt, r.violates, count(healthy, r.violates).Share()+Tolerance); ok {
 		r.Contained = new(seconds(at - c.FaultAt))
-		r.contained = between(c.Requests, at, c.RepairAt)
+		r.contained = record.Between(c.Requests, at, c.RepairAt)
 	}
 	notGood := func(request record.Request) bool { return !r.inTime(request) }
 	if at, ok := settled(c.Requests, c.RepairAt, c.End, notGood, count(healthy, notGood).Share()+Tolerance); ok {
@@ -224,7 +224,7 @@ func (r *Run) curve() (steps Curve) {
 	const step = record.Offset(time.Second)
 	for from := record.Offset(0); from+step <= r.seen.End; from += step {
 		s := Step{At: seconds(from + step - r.seen.FaultAt)}
-		due := between(r.seen.Requests, from, from+step)
+		due := record.Between(r.seen.Requests, from, from+step)
 		s.Requests, s.Good, s.Degraded = len(due), int(count(due, record.Request.Good).K), int(count(due, isDegraded).K)
 		for _, request := range due {
 			s.count(request.Latency().Seconds())
