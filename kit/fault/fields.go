@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,35 +13,42 @@ import (
 
 // field describes a field of a rule.
 type field struct {
-	kind Kind   // of a field that is a kind; empty: a condition
+	name string
 	must string // what the value must be, for errors
 	// set parses value into r and reports whether it is valid. hasValue is false without a "=".
 	set func(r *Rule, value string, hasValue bool) bool
 }
 
-var fields = map[string]field{
-	"delay":    {Delay, "a duration such as 2s, or a range such as 0s..5s", setDelay},
-	"status":   {Status, "an HTTP status from 200 to 599", setStatus},
-	"reset":    {Reset, "no value", setNothing},
-	"hang":     {Hang, "no value", setNothing},
-	"crash":    {Crash, "no value", setNothing},
-	"truncate": {Truncate, "no value, or the bytes to keep", func(r *Rule, v string, hasValue bool) bool { return !hasValue || setInt(&r.Bytes, v, 0, math.MaxInt32) }},
-	"slow":     {Slow, "bytes per second, at least 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Bytes, v, 1, math.MaxInt32) }},
-	"capacity": {Capacity, "requests per second, from 0.001 to 100000", func(r *Rule, v string, _ bool) bool { return setFloat(&r.PerSecond, v, 0.001, 100_000) }},
-	"idle":     {Idle, "a duration such as 5s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Idle, v) }},
-	"retry-after": {"", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
+var fields = slices.Concat(kinds, conditions)
+
+// kinds are the fields whose names are a Kind.
+var kinds = []field{
+	{"delay", "a duration such as 2s, or a range such as 0s..5s", setDelay},
+	{"status", "an HTTP status from 200 to 599", setStatus},
+	{"reset", "no value", setNothing},
+	{"hang", "no value", setNothing},
+	{"truncate", "no value, or the bytes to keep", func(r *Rule, v string, hasValue bool) bool { return !hasValue || setInt(&r.Bytes, v, 0, math.MaxInt32) }},
+	{"slow", "bytes per second, at least 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Bytes, v, 1, math.MaxInt32) }},
+	{"capacity", "requests per second, from 0.001 to 100000", func(r *Rule, v string, _ bool) bool { return setFloat(&r.PerSecond, v, 0.001, 100_000) }},
+	{"idle", "a duration such as 5s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Idle, v) }},
+	{"crash", "no value", setNothing},
+}
+
+// conditions are the other fields.
+var conditions = []field{
+	{"retry-after", "whole seconds such as 3s", func(r *Rule, v string, _ bool) bool {
 		return setDuration(&r.RetryAfter, v) && r.RetryAfter%time.Second == 0 && r.RetryAfter > 0
 	}},
-	"queue":  {"", "a whole number from 0", func(r *Rule, v string, _ bool) bool { return setInt(&r.Queue, v, 0, math.MaxInt32) }},
-	"rate":   {"", "a share from 0 to 1, or a range such as 0..1", setRate},
-	"over":   {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Over, v) && r.Over > 0 }},
-	"method": {"", "an HTTP method other than HEAD, which is answered as GET", setMethod},
-	"path":   {"", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", setPath},
-	"header": {"", "Name:value, of a header other than Host", setHeader},
-	"after":  {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
-	"for":    {"", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
-	"every":  {"", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
-	"count":  {"", "a whole number from 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Count, v, 1, math.MaxInt64) }},
+	{"queue", "a whole number from 0", func(r *Rule, v string, _ bool) bool { return setInt(&r.Queue, v, 0, math.MaxInt32) }},
+	{"rate", "a share from 0 to 1, or a range such as 0..1", setRate},
+	{"over", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Over, v) && r.Over > 0 }},
+	{"method", "an HTTP method other than HEAD, which is answered as GET", setMethod},
+	{"path", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", setPath},
+	{"header", "Name:value, of a header other than Host", setHeader},
+	{"after", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
+	{"for", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
+	{"every", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
+	{"count", "a whole number from 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Count, v, 1, math.MaxInt64) }},
 }
 
 func setNothing(_ *Rule, _ string, hasValue bool) bool { return !hasValue }

@@ -26,9 +26,6 @@ const (
 	Crash    Kind = "crash"
 )
 
-// Kinds lists all kinds.
-var Kinds = []Kind{Delay, Status, Reset, Hang, Truncate, Slow, Capacity, Idle, Crash}
-
 // Rule is one fault and the requests that meet it.
 type Rule struct {
 	Kind       Kind
@@ -114,15 +111,16 @@ func (r *Rule) setField(name, value string, hasValue bool) error {
 	if name == "connect" {
 		return fmt.Errorf("connect: %.100q: must be set by fleetman fault, in a fleet of fleetman up --relays: it is a fault below HTTP", value)
 	}
-	read, ok := fields[name]
-	if !ok {
-		return fmt.Errorf("%.100q: must be one of %s, retry-after, queue, rate, over, method, path, header, after, for, every, count", name, kindNames(", "))
+	at := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+	if at < 0 {
+		return fmt.Errorf("%.100q: must be one of %s", name, strings.Join(names(fields), ", "))
 	}
-	if read.kind != "" {
+	read := fields[at]
+	if at < len(kinds) {
 		if r.Kind != "" {
 			return fmt.Errorf("%s: second kind after %s: must be in a rule of its own (separate rules by ;)", name, r.Kind)
 		}
-		r.Kind = read.kind
+		r.Kind = Kind(name)
 	}
 	if !read.set(r, value, hasValue) {
 		return fmt.Errorf("%s: %.100q: must be %s", name, value, read.must)
@@ -139,7 +137,8 @@ func (r *Rule) complete() error { //nolint:gocyclo // a flat list of bounds
 	changes := r.Rate != r.RateEnd
 	switch {
 	case r.Kind == "":
-		return fmt.Errorf("kind: missing: must be %s", kindNames(" or "))
+		last := len(kinds) - 1
+		return fmt.Errorf("kind: missing: must be %s or %s", strings.Join(names(kinds[:last]), ", "), kinds[last].name)
 	case r.RetryAfter != 0 && r.Kind != Status:
 		return fmt.Errorf("retry-after: with %s: must be with status", r.Kind)
 	case r.Queue != unset && r.Kind != Capacity:
@@ -160,14 +159,11 @@ func (r *Rule) complete() error { //nolint:gocyclo // a flat list of bounds
 	return nil
 }
 
-// kindNames lists all kinds, separated by commas, and the last one by last.
-func kindNames(last string) string {
-	var names []string
-	for _, k := range Kinds {
-		names = append(names, string(k))
+func names(of []field) (names []string) {
+	for _, f := range of {
+		names = append(names, f.name)
 	}
-	n := len(names) - 1
-	return strings.Join(names[:n], ", ") + last + names[n]
+	return names
 }
 
 // matches reports whether the method, the path and the headers of req are those of the rule.

@@ -249,15 +249,12 @@ func TestMatches(t *testing.T) {
 		{"reset,method=GET,path=/x,header=x-user:jason", "GET", "/x", "jason", true},
 		{"reset,method=GET,path=/x,header=x-user:jason", "GET", "/y", "jason", false},
 	} {
-		rules, err := Parse(tc.rule)
-		if err != nil {
-			t.Fatal(err)
-		}
+		rule := rules(t, tc.rule)[0]
 		r := httptest.NewRequest(tc.method, tc.target, nil)
 		if tc.header != "" {
 			r.Header["X-User"] = []string{tc.header, "another"}
 		}
-		if got := rules[0].matches(r); got != tc.want {
+		if got := rule.matches(r); got != tc.want {
 			t.Errorf("%s on %s %s (%s): got %t", tc.rule, tc.method, tc.target, tc.header, got)
 		}
 	}
@@ -277,23 +274,6 @@ func TestRateAt(t *testing.T) {
 				t.Errorf("%s after %d s: got %g, want %g", text, after, got, want[i])
 			}
 		}
-	}
-}
-
-func TestKindsAreTheGrammars(t *testing.T) {
-	for _, k := range Kinds {
-		if fields[string(k)].kind != k {
-			t.Errorf("%s is not a field of the grammar", k)
-		}
-	}
-	var n int
-	for _, f := range fields {
-		if f.kind != "" {
-			n++
-		}
-	}
-	if n != len(Kinds) {
-		t.Errorf("the grammar has %d kinds, Kinds %d", n, len(Kinds))
 	}
 }
 

@@ -20,12 +20,12 @@ func rules(t testing.TB, text string) []Rule {
 	return r
 }
 
-// kinds returns the kinds of injections.
-func kinds(s *Set, r *http.Request) (met []Kind) {
+// met returns the kinds of the faults that r meets.
+func met(s *Set, r *http.Request) (kinds []Kind) {
 	for _, i := range s.Decide(r) {
-		met = append(met, i.Kind)
+		kinds = append(kinds, i.Kind)
 	}
-	return met
+	return kinds
 }
 
 func TestWindows(t *testing.T) {
@@ -46,7 +46,7 @@ func TestWindows(t *testing.T) {
 			s := NewSet(1, rules(t, rule), time.Now)
 			var got strings.Builder
 			for range len(want) {
-				if kinds(s, request("GET", "/")) == nil {
+				if met(s, request("GET", "/")) == nil {
 					got.WriteByte('.')
 				} else {
 					got.WriteByte('x')
@@ -65,16 +65,16 @@ func TestWindowOfAReplacedRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSet(1, rules(t, "reset,for=5s"), time.Now)
 		time.Sleep(time.Hour)
-		if got := kinds(s, request("GET", "/")); got != nil {
+		if got := met(s, request("GET", "/")); got != nil {
 			t.Errorf("after the window: %v", got)
 		}
 		s.Replace(rules(t, "hang,for=5s"))
 		time.Sleep(5*time.Second - 1)
-		if got := kinds(s, request("GET", "/")); !slices.Equal(got, []Kind{Hang}) {
+		if got := met(s, request("GET", "/")); !slices.Equal(got, []Kind{Hang}) {
 			t.Errorf("at the window's end: %v", got)
 		}
 		time.Sleep(time.Nanosecond)
-		if got := kinds(s, request("GET", "/")); got != nil {
+		if got := met(s, request("GET", "/")); got != nil {
 			t.Errorf("just after the window: %v", got)
 		}
 	})
@@ -101,13 +101,13 @@ func TestSeveralRules(t *testing.T) {
 		"reset,rate=0;hang":             {[]Kind{Hang}, "1/0 1/1 "},
 	} {
 		s := NewSet(1, rules(t, text), time.Now)
-		met := kinds(s, request("GET", "/"))
+		got := met(s, request("GET", "/"))
 		var counts string
 		for _, r := range s.state().Rules {
 			counts += fmt.Sprintf("%d/%d ", r.Matched, r.Fired)
 		}
-		if !slices.Equal(met, want.met) || counts != want.counts {
-			t.Errorf("%s: met %v, counted %s, want %v, %s", text, met, counts, want.met, want.counts)
+		if !slices.Equal(got, want.met) || counts != want.counts {
+			t.Errorf("%s: met %v, counted %s, want %v, %s", text, got, counts, want.met, want.counts)
 		}
 	}
 }
