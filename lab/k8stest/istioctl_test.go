@@ -23,7 +23,7 @@ import (
 
 // istioctl returns the path of the real istioctl: $ISTIOCTL, or the one that make istioctl builds. It is "" without one.
 var istioctl = sync.OnceValue(func() string {
-	found, err := binaries.Source{Root: "../..", Getenv: os.Getenv}.IstioctlAtHand()
+	found, err := binaries.Source{Root: "../..", Getenv: os.Getenv}.AtHand().Istioctl(context.Background())
 	if err != nil {
 		return ""
 	}

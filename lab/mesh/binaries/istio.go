@@ -3,7 +3,6 @@ package binaries
 import (
 	"context"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"fleetman.example/lab/gobuild"
-	"fleetman.example/lab/process"
 )
 
 // goTool is a program of Istio that lab/istio pins.
@@ -44,32 +42,8 @@ func (s Source) IstioVersion() (string, error) {
 	return string(match[1]), nil
 }
 
+// goTool returns the program from its variable, else from the cache, where it is built if it is missing.
 func (s Source) goTool(ctx context.Context, tool goTool) (Binary, error) {
-	return s.findTool(tool, func(path string) error {
-		err := s.once(ctx, path, func(ctx context.Context, temporary string, lock *os.File) error {
-			return s.goBuild(ctx, tool, temporary, lock)
-		})
-		if err != nil {
-			return fmt.Errorf("%w: run make mesh-parts to try again", err)
-		}
-		return nil
-	})
-}
-
-// IstioctlAtHand is like Istioctl, but builds nothing: a missing program is an error.
-func (s Source) IstioctlAtHand() (Binary, error) { return s.goToolAtHand(istioctl) }
-
-func (s Source) goToolAtHand(tool goTool) (Binary, error) {
-	return s.findTool(tool, func(path string) error {
-		if !process.IsProgram(path) {
-			return errors.New("not found: run make mesh-parts")
-		}
-		return nil
-	})
-}
-
-// findTool returns the program from its variable or, if need sees to it that it is there, from the cache.
-func (s Source) findTool(tool goTool, need func(path string) error) (Binary, error) {
 	binary, ok, err := s.fromEnvironment(tool.name, tool.variable)
 	if ok || err != nil {
 		binary.Version = builtFrom(binary.Path)
@@ -83,8 +57,15 @@ func (s Source) findTool(tool goTool, need func(path string) error) (Binary, err
 		return Binary{}, fmt.Errorf("find %s: %w: set %s to its path", tool.name, err, tool.variable)
 	}
 	binary = Binary{Name: tool.name, Path: filepath.Join(s.tools(), tool.name+"-"+version), Version: version, Source: "the cache"}
-	if err := need(binary.Path); err != nil {
-		return Binary{}, fmt.Errorf("find %s: %w, or set %s to its path", tool.name, err, tool.variable)
+	err = s.once(ctx, binary.Path, func(ctx context.Context, temporary string, lock *os.File) error {
+		return s.goBuild(ctx, tool, temporary, lock)
+	})
+	if err != nil {
+		again := " to try again"
+		if s.atHand {
+			again = ""
+		}
+		return Binary{}, fmt.Errorf("find %s: %w: run make mesh-parts%s, or set %s to its path", tool.name, err, again, tool.variable)
 	}
 	return binary, nil
 }

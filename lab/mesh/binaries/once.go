@@ -15,14 +15,17 @@ import (
 // lockPoll is how often a run tries to take a lock that another run holds.
 const lockPoll = 200 * time.Millisecond
 
-// once makes the file path unless it exists. make writes to another file, which is renamed when it is
+// once makes the file path unless it exists, or returns an error if the source makes nothing. make writes to another file, which is renamed when it is
 // complete, so a file named path is always a complete one. Of two runs at once one makes the file and
 // the other waits. The system releases the lock when the last process that has the lock's file open
 // ends: make passes the file to its child, and the lock holds for as long as the child writes, even
 // when this process is killed.
 func (s Source) once(ctx context.Context, path string, make func(ctx context.Context, temporary string, lock *os.File) error) error {
-	if process.IsProgram(path) {
+	switch {
+	case process.IsProgram(path):
 		return nil
+	case s.atHand:
+		return errors.New("not found")
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

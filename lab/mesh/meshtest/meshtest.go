@@ -17,36 +17,24 @@ import (
 // downloads them.
 func Binaries(t testing.TB) binaries.Set {
 	t.Helper()
-	find := func() (binaries.Set, error) { return source(t).Have() }
-	if inCI() {
-		find = func() (binaries.Set, error) { return source(t).Find(t.Context()) }
-	}
-	return must(t, find)
-}
-
-// EnvoyPath returns the path of a real Envoy, like Binaries.
-func EnvoyPath(t testing.TB) string {
-	t.Helper()
-	find := source(t).EnvoyAtHand
-	if inCI() {
-		find = func() (binaries.Binary, error) { return source(t).Envoy(t.Context()) }
-	}
-	return must(t, find).Path
-}
-
-func inCI() bool { return os.Getenv("CI") == "true" }
-
-// must returns what a function finds. Without it the test is skipped, except in CI.
-func must[T any](t testing.TB, find func() (T, error)) T {
-	t.Helper()
-	found, err := find()
+	found, err := source(t).Find(t.Context())
 	if err != nil {
 		skip.Without(t, err)
 	}
 	return found
 }
 
-// source finds the binaries of this repository.
+// EnvoyPath returns the path of a real Envoy, like Binaries.
+func EnvoyPath(t testing.TB) string {
+	t.Helper()
+	found, err := source(t).Envoy(t.Context())
+	if err != nil {
+		skip.Without(t, err)
+	}
+	return found.Path
+}
+
+// source finds the binaries of this repository; in CI it makes those that are missing.
 func source(t testing.TB) binaries.Source {
 	t.Helper()
 	root, err := os.Getwd()
@@ -56,7 +44,11 @@ func source(t testing.TB) binaries.Source {
 			break
 		}
 	}
-	return binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	found := binaries.Source{Root: root, Getenv: os.Getenv, Progress: func(line string) { t.Log(line) }}
+	if os.Getenv("CI") == "true" {
+		return found
+	}
+	return found.AtHand()
 }
 
 // RejectedFilter is an EnvoyFilter that a stock Envoy rejects: only Istio's build of Envoy has its filter.
