@@ -107,7 +107,7 @@ func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *man
 	if err := m.publish(); err != nil {
 		return err
 	}
-	proxies := sidecars(change.Added())
+	proxies := m.sidecars(change.Added())
 	if err := m.runProxies(starting, proxies, objects); err != nil {
 		return err
 	}

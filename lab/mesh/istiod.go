@@ -25,6 +25,7 @@ import (
 
 // istiod is the process of an unmodified istiod, the control plane of one revision.
 type istiod struct {
+	mesh                   *Mesh
 	revision, name         string
 	dir                    string
 	grpc, http, monitoring netip.AddrPort
@@ -42,7 +43,7 @@ type istiod struct {
 // to them.
 func (m *Mesh) newIstiod(revision string) (_ *istiod, err error) {
 	i := &istiod{
-		revision: revision, name: kube.ControlPlane(revision), dir: m.dir(), client: http.Client{Timeout: 5 * time.Second},
+		mesh: m, revision: revision, name: kube.ControlPlane(revision), dir: m.dir(), client: http.Client{Timeout: 5 * time.Second},
 		gaveUp: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if err := i.choosePorts(); err != nil {
@@ -56,8 +57,7 @@ func (m *Mesh) newIstiod(revision string) (_ *istiod, err error) {
 		return nil, err
 	}
 	i.supervisor = process.New(process.Config{ // no grace period: istiod has no state, and is slow to end on SIGTERM
-		Start: func() (*process.Process, error) { return i.start(m) }, Changed: func(now process.Status) { i.changed(m, now) },
-		Backoff: restartBackoff, Tries: 1,
+		Start: i.start, Changed: i.changed, Backoff: restartBackoff, Tries: 1,
 	})
 	running, stop := context.WithCancel(m.stopping)
 	i.stop = stop
@@ -163,10 +163,10 @@ func lastLine(log string) string {
 	return text
 }
 
-func (i *istiod) start(m *Mesh) (*process.Process, error) {
-	cmd := i.command(m.options.Binaries.Pilot.Path)
+func (i *istiod) start() (*process.Process, error) {
+	cmd := i.command(i.mesh.options.Binaries.Pilot.Path)
 	cmd.Stdout, cmd.Stderr = i.log, i.log
-	return m.site.Spawn(cmd)
+	return i.mesh.site.Spawn(cmd)
 }
 
 // restartBackoff is the delay of a process's second restart in a row. The first restart has none.
@@ -176,7 +176,7 @@ const restartBackoff = 250 * time.Millisecond
 const endTime = 2 * time.Second
 
 // changed makes an event of each exit and restart of istiod.
-func (i *istiod) changed(m *Mesh, now process.Status) {
+func (i *istiod) changed(now process.Status) {
 	event := local.Event{Time: time.Now(), Pod: i.name, Restarts: now.Restarts}
 	switch {
 	case now.State == process.GivenUp:
@@ -189,7 +189,7 @@ func (i *istiod) changed(m *Mesh, now process.Status) {
 	default:
 		return
 	}
-	m.fleet.Note(event)
+	i.mesh.fleet.Note(event)
 }
 
 func (i *istiod) awaitReady(ctx context.Context) error {

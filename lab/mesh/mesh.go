@@ -416,7 +416,7 @@ func (m *Mesh) drainGateways() {
 	var draining sync.WaitGroup
 	for _, p := range m.allProxies() {
 		if p.gateway && p.admin != nil {
-			draining.Go(func() { p.drain(ctx) })
+			draining.Go(func() { p.drainRequests(ctx) })
 		}
 	}
 	draining.Wait()

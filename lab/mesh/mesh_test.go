@@ -289,6 +289,7 @@ func TestCheck(t *testing.T) {
 		texts := map[string]string{"/config_dump": "{}"}
 		p := &proxy{name: "webapp-0", admin: envoy.NewClient(serveText(t, texts)), supervisor: process.New(process.Config{})}
 		m := &Mesh{options: Options{Rejected: func(string, string) {}}, certs: &certs.Server{}, failed: map[string]bool{}, proxies: []*proxy{p}}
+		p.mesh = m
 		for value, want := range []string{"", "proxy of webapp-0: rejected an update: " + stat + " is 1"} {
 			texts["/stats"] = fmt.Sprintf(`{"stats":[{"name":%q,"value":%d}]}`, stat, value)
 			wants.Error(t, stat, m.Check(t.Context()), want)

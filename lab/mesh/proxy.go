@@ -22,6 +22,7 @@ import (
 
 // proxy is a supervised Envoy, of a pod or a gateway.
 type proxy struct {
+	mesh      *Mesh
 	name      string // the pod's ID, or the gateway's name
 	node      envoy.Node
 	gateway   bool
@@ -45,13 +46,13 @@ type proxy struct {
 
 // startProxies starts all proxies at once and returns when each is ready.
 func (m *Mesh) startProxies(ctx context.Context) error {
-	all := sidecars(m.site.Pods())
+	all := m.sidecars(m.site.Pods())
 	if len(all) == 0 {
 		m.site.Progress("no pod has a proxy: no namespace of the manifests has the label istio-injection: enabled or istio.io/rev, and no pod sidecar.istio.io/inject or istio.io/rev")
 	}
 	for i := range m.gateways {
 		g := &m.gateways[i]
-		all = append(all, &proxy{name: g.Name, gateway: true, revision: manifest.DefaultRevision, node: envoy.Node{
+		all = append(all, &proxy{mesh: m, name: g.Name, gateway: true, revision: manifest.DefaultRevision, node: envoy.Node{
 			Role: envoy.Gateway, IP: g.IP, Name: g.PodName(), Namespace: kube.RootNamespace, Workload: g.Name,
 			ServiceAccount: g.Name, Labels: g.Labels(),
 		}})
@@ -60,10 +61,10 @@ func (m *Mesh) startProxies(ctx context.Context) error {
 }
 
 // sidecars returns the proxies of the pods that have one.
-func sidecars(pods []local.MeshPod) (all []*proxy) {
+func (m *Mesh) sidecars(pods []local.MeshPod) (all []*proxy) {
 	for i := range pods {
 		if pod := &pods[i]; pod.Proxied {
-			all = append(all, &proxy{name: pod.ID, revision: pod.Revision, node: envoy.Node{
+			all = append(all, &proxy{mesh: m, name: pod.ID, revision: pod.Revision, node: envoy.Node{
 				Role: envoy.Sidecar, IP: pod.IP, Name: pod.Name, Namespace: pod.Namespace, Workload: pod.Deployment.Name,
 				ServiceAccount: kube.ServiceAccount(pod), Labels: kube.PodLabels(pod),
 			}})
@@ -75,7 +76,7 @@ func sidecars(pods []local.MeshPod) (all []*proxy) {
 // runProxies starts some proxies at once and returns when each is ready.
 func (m *Mesh) runProxies(ctx context.Context, proxies []*proxy, manifests *manifest.Objects) error {
 	for _, p := range proxies {
-		if err := p.prepare(m, manifests); err != nil {
+		if err := p.prepare(manifests); err != nil {
 			return err
 		}
 		m.mu.Lock()
@@ -107,7 +108,8 @@ func (m *Mesh) allProxies() []*proxy {
 	return slices.Clone(m.proxies)
 }
 
-func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
+func (p *proxy) prepare(manifests *manifest.Objects) (err error) {
+	m := p.mesh
 	p.running, p.stop = context.WithCancel(m.stopping)
 	p.ended = make(chan struct{})
 	defer func() {
@@ -121,7 +123,7 @@ func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
 	p.workers = kube.Concurrency(manifests, p.node.Namespace, p.node.Labels)
 	_ = os.Remove(p.node.AdminSocket) // left by an earlier fleet
 	p.admin = envoy.NewSocketClient(p.node.AdminSocket)
-	if err := p.serveAdmin(m); err != nil {
+	if err := p.serveAdmin(); err != nil {
 		return err
 	}
 	text, err := envoy.Bootstrap(p.node)
@@ -137,11 +139,10 @@ func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
 	}
 	p.first = make(chan error, 1)
 	p.supervisor = process.New(process.Config{
-		Start: func() (*process.Process, error) { return p.start(m) }, Attend: func(ctx context.Context, _ *process.Process) { p.attend(ctx, m) },
-		Changed: func(now process.Status) { p.changed(m, now) }, Backoff: restartBackoff, Tries: 1, Grace: endTime,
+		Start: p.start, Attend: p.attend, Changed: p.changed, Backoff: restartBackoff, Tries: 1, Grace: endTime,
 	})
 	if !p.gateway {
-		m.site.SetSidecar(p.name, sidecar{p, m})
+		m.site.SetSidecar(p.name, p)
 	}
 	p.log, err = m.site.OpenLog(p.logName())
 	return err
@@ -149,13 +150,13 @@ func (p *proxy) prepare(m *Mesh, manifests *manifest.Objects) (err error) {
 
 // serveAdmin serves Envoy's admin interface, read-only, at the pod's address. Every user of this
 // machine can read it.
-func (p *proxy) serveAdmin(m *Mesh) error {
+func (p *proxy) serveAdmin() error {
 	listener, err := tcp.Listen(p.node.AdminAddress().String())
 	if err != nil {
 		return fmt.Errorf("proxy of %s: admin port: %w", p.name, err)
 	}
 	p.reader = &http.Server{Handler: envoy.Reader(p.admin), ReadHeaderTimeout: 5 * time.Second}
-	m.running.Go(func() { _ = p.reader.Serve(listener) })
+	p.mesh.running.Go(func() { _ = p.reader.Serve(listener) })
 	return nil
 }
 
@@ -167,7 +168,8 @@ func (p *proxy) logName() string {
 	return p.name + ".envoy"
 }
 
-func (p *proxy) start(m *Mesh) (*process.Process, error) {
+func (p *proxy) start() (*process.Process, error) {
+	m := p.mesh
 	cmd := exec.Command(m.options.Binaries.Envoy.Path, envoy.Args(p.bootstrap, p.workers)...)
 	cmd.Dir = m.dir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir()}
@@ -176,14 +178,14 @@ func (p *proxy) start(m *Mesh) (*process.Process, error) {
 }
 
 // attend waits until a new process of the proxy is ready and then marks its pod's proxy as up.
-func (p *proxy) attend(ctx context.Context, m *Mesh) {
+func (p *proxy) attend(ctx context.Context, _ *process.Process) {
 	for p.admin.Ready(ctx) != nil {
 		if process.Sleep(ctx, 20*time.Millisecond) != nil {
 			return
 		}
 	}
 	p.supervisor.Settle()
-	m.site.SetProxyDown(p.name, "")
+	p.mesh.site.SetProxyDown(p.name, "")
 	p.started(nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,7 +205,8 @@ func (p *proxy) started(err error) {
 
 // changed is called with the supervisor's status whenever it changes. It updates the pod's readiness
 // and makes events.
-func (p *proxy) changed(m *Mesh, now process.Status) {
+func (p *proxy) changed(now process.Status) {
+	m := p.mesh
 	p.mu.Lock()
 	replacing := p.replaced != nil
 	p.mu.Unlock()
@@ -223,30 +226,24 @@ func (p *proxy) changed(m *Mesh, now process.Status) {
 	}
 }
 
-// sidecar is the proxy of a pod. It implements local.Sidecar.
-type sidecar struct {
-	*proxy
-	mesh *Mesh
-}
-
 // Drain implements local.Sidecar.
-func (s sidecar) Drain() {
-	ctx, cancel := context.WithTimeout(s.running, lookTimeout)
+func (p *proxy) Drain() {
+	ctx, cancel := context.WithTimeout(p.running, lookTimeout)
 	defer cancel()
-	_ = s.admin.Drain(ctx) // a proxy that does not respond is ended all the same
+	_ = p.admin.Drain(ctx) // a proxy that does not respond is ended all the same
 }
 
 // Replace implements local.Sidecar.
-func (s sidecar) Replace(ctx context.Context) {
-	draining, cancel := context.WithTimeout(s.running, podDrainTime)
+func (p *proxy) Replace(ctx context.Context) {
+	draining, cancel := context.WithTimeout(p.running, podDrainTime)
 	defer cancel()
-	s.drain(draining)
+	p.drainRequests(draining)
 	replaced := make(chan struct{})
-	s.mu.Lock()
-	s.replaced = replaced
-	s.mu.Unlock()
-	s.supervisor.Renew()
-	if proc := s.supervisor.Status().Process; proc != nil {
+	p.mu.Lock()
+	p.replaced = replaced
+	p.mu.Unlock()
+	p.supervisor.Renew()
+	if proc := p.supervisor.Status().Process; proc != nil {
 		proc.End(endTime)
 	}
 	select {
@@ -256,16 +253,16 @@ func (s sidecar) Replace(ctx context.Context) {
 }
 
 // End implements local.Sidecar.
-func (s sidecar) End(ctx context.Context) {
+func (p *proxy) End(ctx context.Context) {
 	draining, cancel := context.WithTimeout(ctx, podDrainTime)
 	defer cancel()
-	s.drain(draining)
-	s.stop()
-	if s.log != nil {
-		<-s.ended
+	p.drainRequests(draining)
+	p.stop()
+	if p.log != nil {
+		<-p.ended
 	}
-	s.close()
-	s.mesh.forget(s.proxy)
+	p.close()
+	p.mesh.forget(p)
 }
 
 // close closes what is served for the proxy, which has ended.
@@ -295,8 +292,8 @@ func (p *proxy) key() string { return p.node.Name + "." + p.node.Namespace }
 // terminationDrainDuration.
 const podDrainTime = 5 * time.Second
 
-// drain makes clients disconnect and returns when no request is in flight, or when the context ends.
-func (p *proxy) drain(ctx context.Context) {
+// drainRequests makes clients disconnect and returns when no request is in flight, or when the context ends.
+func (p *proxy) drainRequests(ctx context.Context) {
 	if p.admin.Drain(ctx) != nil {
 		return
 	}

@@ -28,13 +28,13 @@ const (
 func (m *Mesh) watchAll(proxies []*proxy) {
 	every := m.options.LookEvery
 	for i, p := range proxies {
-		m.running.Go(func() { p.watch(m, every, every/time.Duration(len(proxies))*time.Duration(i)) })
+		m.running.Go(func() { p.watch(every, every/time.Duration(len(proxies))*time.Duration(i)) })
 	}
 }
 
 // watch polls the proxy's readiness, rejections and retries until it ends. Each proxy has its own
 // initial delay, because polling all at once keeps two cores from the fleet's requests for 10 ms.
-func (p *proxy) watch(m *Mesh, every, after time.Duration) {
+func (p *proxy) watch(every, after time.Duration) {
 	var health probing
 	retries := map[string]*envoy.ClusterStats{}
 	_ = process.Sleep(p.running, after)
@@ -52,13 +52,13 @@ func (p *proxy) watch(m *Mesh, every, after time.Duration) {
 			return
 		}
 		if changed, ready := health.add(err); changed {
-			p.readiness(m, ready, err)
+			p.readiness(ready, err)
 		}
 		if err != nil {
 			continue // the proxy starts, stops or hangs
 		}
-		p.lookForRejections(p.running, m)
-		retries = p.lookForRetries(m, retries)
+		p.lookForRejections(p.running)
+		retries = p.lookForRetries(retries)
 	}
 }
 
@@ -90,21 +90,22 @@ func (h *probing) add(err error) (changed, ready bool) {
 
 // readiness applies the proxy's readiness to its pod. A gateway has no pod in the fleet: its readiness
 // is only printed.
-func (p *proxy) readiness(m *Mesh, ready bool, err error) {
+func (p *proxy) readiness(ready bool, err error) {
+	site := p.mesh.site
 	why := ""
 	if !ready {
 		why = fmt.Sprintf("its proxy's readiness probe failed %d times: %v", unreadyAfter, err)
 	}
-	m.site.SetProxyDown(p.name, why)
+	site.SetProxyDown(p.name, why)
 	if p.gateway && !ready {
-		m.site.Progress(p.name + ": " + why)
+		site.Progress(p.name + ": " + why)
 	} else if p.gateway {
-		m.site.Progress(p.name + ": its proxy's readiness probe succeeds again")
+		site.Progress(p.name + ": its proxy's readiness probe succeeds again")
 	}
 }
 
 // lookForRejections records a failure for every update that the proxy rejected.
-func (p *proxy) lookForRejections(ctx context.Context, m *Mesh) {
+func (p *proxy) lookForRejections(ctx context.Context) {
 	found, err := p.admin.Rejected(ctx)
 	if err != nil {
 		return
@@ -115,12 +116,12 @@ func (p *proxy) lookForRejections(ctx context.Context, m *Mesh) {
 		if rejection.Stat == "" {
 			key = p.name + " " + rejection.String()
 		}
-		m.fail(key, "proxy of "+p.name, "rejected an update: "+rejection.String())
+		p.mesh.fail(key, "proxy of "+p.name, "rejected an update: "+rejection.String())
 	}
 }
 
 // lookForRetries makes an event of the proxy's retries to each upstream since the last call.
-func (p *proxy) lookForRetries(m *Mesh, before map[string]*envoy.ClusterStats) map[string]*envoy.ClusterStats {
+func (p *proxy) lookForRetries(before map[string]*envoy.ClusterStats) map[string]*envoy.ClusterStats {
 	now, err := p.admin.Retries(p.running)
 	if err != nil {
 		return before
@@ -131,7 +132,7 @@ func (p *proxy) lookForRetries(m *Mesh, before map[string]*envoy.ClusterStats) m
 			was = &envoy.ClusterStats{}
 		}
 		if detail := retried(is, was); detail != "" {
-			m.fleet.Note(local.Event{Time: time.Now(), Pod: p.name, Kind: local.Retried, Detail: detail})
+			p.mesh.fleet.Note(local.Event{Time: time.Now(), Pod: p.name, Kind: local.Retried, Detail: detail})
 		}
 	}
 	return now
@@ -183,7 +184,7 @@ func (m *Mesh) lookForRefusals() {
 func (m *Mesh) look(ctx context.Context) {
 	var queries sync.WaitGroup
 	for _, p := range m.allProxies() {
-		queries.Go(func() { p.lookForRejections(ctx, m) })
+		queries.Go(func() { p.lookForRejections(ctx) })
 	}
 	queries.Wait()
 	m.lookForRefusals()

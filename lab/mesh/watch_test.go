@@ -31,8 +31,8 @@ func TestWatchHangingProxy(t *testing.T) {
 			return nil, context.Canceled
 		})
 		defer admin.Close()
-		p := &proxy{running: running, admin: admin}
-		p.watch(&Mesh{}, lookEvery, 300*time.Millisecond)
+		p := &proxy{mesh: &Mesh{}, running: running, admin: admin}
+		p.watch(lookEvery, 300*time.Millisecond)
 		const ms = time.Millisecond
 		assert.Equal(t, []time.Duration{1300 * ms, 2300 * ms, 3300 * ms, 4300 * ms}, probes, "probes")
 	})
