@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,16 +67,14 @@ func TestMakeInAnyPath(t *testing.T) {
 	require.NoError(t, up.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- up.Wait() }()
-	for deadline := time.Now().Add(5 * time.Minute); !strings.Contains(read(t, log.Name()), "ready after"); { // the services are built
+	await(t, "make run to be ready", func() bool { // the services are built
 		select {
 		case err := <-ended:
 			t.Fatalf("make run: %v: %s", err, read(t, log.Name()))
-		case <-time.After(100 * time.Millisecond):
+		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("make run is not ready: %s", read(t, log.Name()))
-		}
-	}
+		return strings.Contains(read(t, log.Name()), "ready after")
+	})
 	require.NoError(t, syscall.Kill(-up.Process.Pid, syscall.SIGINT)) // like Ctrl-C in a terminal
 	err := <-ended
 	assert.Regexp(t, `stopping\n$`, read(t, log.Name()), "make run ended with %v", err)

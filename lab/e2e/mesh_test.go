@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/meshtest"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/wants"
 )
 
@@ -141,18 +141,11 @@ func sendUntil(t testing.TB, url string, workers int) (stop func() map[string]in
 				mu.Lock()
 				counts[text]++
 				mu.Unlock()
-				sleep(ctx, 5*time.Millisecond)
+				_ = process.Sleep(ctx, 5*time.Millisecond)
 			}
 		})
 	}
 	return func() map[string]int { cancel(); running.Wait(); return counts }
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // allGood fails unless there are responses, and only those of the two versions.
@@ -450,8 +443,11 @@ func TestMeshEgress(t *testing.T) {
 	objects := with(t, manifests(t, scenarios("egress")), "ServiceEntry", "driver-monitoring", `"exportTo":["."]`, `"exportTo":["*"]`)
 	m, _ := startMesh(t, plus(t, objects, read(t, "testdata/egress.yaml")))
 	good(t, m)
+	names, _ := m.HostsFile("staff-service-0")
+	addresses, err := local.LookUp(names, host)
+	require.NoError(t, err)
 	path := "/driver/City%20Truck/31"
-	r := send(t, http.MethodPost, "http://"+outbound(t, m, "staff-service-0")+":8080"+path, "", "Host", host+":8080")
+	r := send(t, http.MethodPost, "http://"+addresses[0]+":8080"+path, "", "Host", host+":8080")
 	assert.Equal(t, http.StatusOK, r.status, r.body)
 	await(t, "the egress gateway's access log", func() bool {
 		return slices.ContainsFunc(access(t, m, "istio-egressgateway"), func(e envoy.AccessEntry) bool {
@@ -459,20 +455,6 @@ func TestMeshEgress(t *testing.T) {
 		})
 	})
 	good(t, m)
-}
-
-// outbound returns the address to which a pod's names resolve: the pod's address in the next network.
-func outbound(t testing.TB, m *mesh.Mesh, pod string) string {
-	t.Helper()
-	for _, p := range m.Fleet().Pods() {
-		if p.Name == pod {
-			ip := netip.MustParseAddr(p.Address).As4()
-			ip[2]++
-			return netip.AddrFrom4(ip).String()
-		}
-	}
-	t.Fatalf("no pod %s", pod)
-	return ""
 }
 
 // A request is one trace, with the spans of the services and of their proxies.

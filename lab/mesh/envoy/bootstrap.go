@@ -87,21 +87,12 @@ var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
 // Bootstrap returns the node's bootstrap, in YAML.
 func Bootstrap(n Node) ([]byte, error) {
-	if n.Role != Sidecar && n.Role != Gateway {
-		return nil, fmt.Errorf("bootstrap of %s: role: %q: must be %s or %s", n.Name, n.Role, Sidecar, Gateway)
-	}
 	for _, field := range []struct{ name, value string }{
 		{"name", n.Name}, {"namespace", n.Namespace}, {"workload", n.Workload}, {"service account", n.ServiceAccount},
 	} {
 		if !dnsName.MatchString(field.value) {
 			return nil, fmt.Errorf("bootstrap of %s: %s: %q: must be a name of lower-case letters, digits, dots and dashes", n.Name, field.name, field.value)
 		}
-	}
-	if !n.IP.IsValid() {
-		return nil, fmt.Errorf("bootstrap of %s: IP: must be set", n.Name)
-	}
-	if !n.XDS.IsValid() || n.XDS.Port() == 0 {
-		return nil, fmt.Errorf("bootstrap of %s: istiod's address: %q: must be an address and a port", n.Name, n.XDS)
 	}
 	for _, field := range []struct{ name, path string }{{"the admin socket", n.AdminSocket}, {"the certificates' socket", n.SDSSocket}} {
 		if !filepath.IsAbs(field.path) || len(field.path) > MaxSocket {

@@ -69,13 +69,10 @@ func TestBootstrapRefuses(t *testing.T) {
 		change func(*Node)
 		want   string
 	}{
-		{func(n *Node) { n.Role = "proxy" }, `role: "proxy": must be sidecar or router`},
 		{func(n *Node) { n.Name = "a~b" }, `name: "a~b"`},
 		{func(n *Node) { n.Namespace = "" }, `namespace: ""`},
 		{func(n *Node) { n.ServiceAccount = "" }, `service account: ""`},
 		{func(n *Node) { n.Workload = "A B" }, `workload: "A B"`},
-		{func(n *Node) { n.IP = netip.Addr{} }, "IP: must be set"},
-		{func(n *Node) { n.XDS = netip.AddrPort{} }, "istiod's address"},
 		{func(n *Node) { n.SDSSocket = "" }, `the certificates' socket: "": must be an absolute path of at most 103 bytes`},
 		{func(n *Node) { n.AdminSocket = "/" + strings.Repeat("a", 103) }, "the admin socket: "},
 		{func(n *Node) { n.AdminSocket = "admin" }, `the admin socket: "admin": must be`},
