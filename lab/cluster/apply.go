@@ -156,7 +156,7 @@ func (c *Client) restore(ctx context.Context, old record, parent *corev1.Secret,
 	current, err := c.parent(ctx) // with the kinds of both
 	if err == nil {
 		var back transition
-		if back, err = c.transition(ctx, old.objects(), current, old.Change, setOf(parent).manifests, true); err == nil {
+		if back, err = c.transition(ctx, old.Objects, current, old.Change, setOf(parent).manifests, true); err == nil {
 			err = c.replace(ctx, back, func(string) {})
 		}
 	}

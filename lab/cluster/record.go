@@ -8,15 +8,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 )
 
 // record is what the parent Secret keeps of the last Up or Apply, so that the next Apply keeps the flags of Up
 // and can restore the objects.
 type record struct {
-	Change  Change           `json:"change"`
-	Images  string           `json:"images,omitempty"`
-	Objects []map[string]any `json:"objects"`
+	Change  Change                       `json:"change"`
+	Images  string                       `json:"images,omitempty"`
+	Objects []*unstructured.Unstructured `json:"objects"`
 }
 
 // recordKey is the record's key in the parent Secret.
@@ -27,13 +26,9 @@ const maxRecord = 64 << 20
 
 // pack returns a record for the Secret.
 func (c *Client) pack(change Change, all []*unstructured.Unstructured) []byte {
-	r := record{Change: change, Images: c.images}
-	for _, o := range all {
-		r.Objects = append(r.Objects, o.Object)
-	}
 	var text bytes.Buffer
 	packer := gzip.NewWriter(&text)
-	_ = json.NewEncoder(packer).Encode(r) // fields of JSON, into memory
+	_ = json.NewEncoder(packer).Encode(record{change, c.images, all}) // fields of JSON, into memory
 	_ = packer.Close()
 	return text.Bytes()
 }
@@ -48,7 +43,7 @@ func (c *Client) unpack(parent *corev1.Secret) (r record, err error) {
 	if err == nil {
 		var text []byte
 		if text, err = io.ReadAll(io.LimitReader(unpacker, maxRecord)); err == nil {
-			err = kjson.Unmarshal(text, &r) // which keeps integers, as unstructured objects need them
+			err = json.Unmarshal(text, &r)
 		}
 	}
 	if err != nil {
@@ -57,10 +52,3 @@ func (c *Client) unpack(parent *corev1.Secret) (r record, err error) {
 	return r, nil
 }
 
-// objects returns the objects of the record.
-func (r record) objects() (all []*unstructured.Unstructured) {
-	for _, o := range r.Objects {
-		all = append(all, &unstructured.Unstructured{Object: o})
-	}
-	return all
-}
