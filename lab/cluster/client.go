@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/process"
 	"fleetman.example/lab/usage"
 )
 
@@ -246,12 +247,7 @@ func (o *outage) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), outageLimit)
 	defer cancel()
-	for {
-		select {
-		case <-time.After(outagePoll):
-		case <-ctx.Done():
-			return nil, err
-		}
+	for process.Sleep(ctx, outagePoll) == nil {
 		again := request.Clone(request.Context())
 		if request.GetBody != nil {
 			if again.Body, err = request.GetBody(); err != nil {
@@ -262,6 +258,7 @@ func (o *outage) RoundTrip(request *http.Request) (*http.Response, error) {
 			return response, nil
 		}
 	}
+	return nil, err
 }
 
 // Reach returns an error unless the API server responds to these credentials.

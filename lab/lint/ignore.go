@@ -41,10 +41,7 @@ func (s *sources) marks() []mark {
 			}
 			m := mark{place: place{f.path, i + 1}}
 			if parts := reasonForm.FindStringSubmatch(match[2]); parts != nil {
-				m.reason = strings.TrimSpace(parts[2])
-				for rule := range strings.SplitSeq(parts[1], ",") {
-					m.rules = append(m.rules, strings.TrimSpace(rule))
-				}
+				m.rules, m.reason = words(parts[1]), strings.TrimSpace(parts[2])
 			}
 			m.wrong = m.check(strings.TrimSpace(match[2]))
 			m.first, m.last = f.covered(i+1, strings.TrimSpace(match[1]) == "")

@@ -144,6 +144,7 @@ func (r *route) retries() retries {
 	return own
 }
 
+// words returns the parts of a list with commas.
 func words(text string) []string {
 	var found []string
 	for word := range strings.SplitSeq(text, ",") {

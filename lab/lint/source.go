@@ -62,23 +62,15 @@ func readSources(paths ...string) *sources {
 	return s
 }
 
+// add adds a file, the kustomization of a directory or, unless a kustomization
+// names the directory, its files.
 func (s *sources) add(path string, depth int) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil || depth > maxDepth:
-		return
-	case !info.IsDir():
-		s.addFile(path, depth)
-		return
-	}
+	files := []string{path}
 	if file := manifest.Kustomization(path); file != "" {
-		s.addFile(file, depth)
-		return
+		files = []string{file}
+	} else if plain, err := manifest.Files(path); err == nil && depth == 0 {
+		files = plain
 	}
-	if depth > 0 {
-		return
-	}
-	files, _ := manifest.Files(path)
 	for _, file := range files {
 		s.addFile(file, depth)
 	}
@@ -93,7 +85,7 @@ func isFile(path string) bool {
 // which kustomize applies them.
 func (s *sources) addFile(path string, depth int) {
 	path = filepath.Clean(path)
-	if !isFile(path) || slices.ContainsFunc(s.files, func(f *file) bool { return f.path == path }) {
+	if depth > maxDepth || !isFile(path) || slices.ContainsFunc(s.files, func(f *file) bool { return f.path == path }) {
 		return
 	}
 	data, err := os.ReadFile(path)

@@ -18,11 +18,9 @@ const watchPoll = 200 * time.Millisecond
 func Watch(paths []string) func(context.Context) bool {
 	seen := state(paths)
 	return func(ctx context.Context) bool {
-		tick := time.NewTicker(watchPoll)
-		defer tick.Stop()
 		for {
 			select {
-			case <-tick.C:
+			case <-time.After(watchPoll):
 			case <-ctx.Done():
 				return false
 			}
