@@ -13,7 +13,7 @@ type State struct {
 	Since     time.Time `json:"since"`
 	Manifests []string  `json:"manifests"`
 	Mesh      bool      `json:"mesh"`
-	Nodes     []Node    `json:"nodes"`
+	Nodes     []*Node   `json:"nodes"`
 	Edges     []Edge    `json:"edges"`
 	Point     Point     `json:"point"`
 	Load      LoadState `json:"load"`

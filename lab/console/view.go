@@ -288,11 +288,10 @@ func security(recent, all secured) string {
 
 func (v *view) addNodes(s *State, r *Reading, n *names, blocks map[edge][]Block) {
 	nodes := map[string]*Node{}
-	var order []string
 	node := func(id, kind string) *Node {
 		if nodes[id] == nil {
 			nodes[id] = &Node{ID: id, Kind: kind, Pods: []PodView{}}
-			order = append(order, id)
+			s.Nodes = append(s.Nodes, nodes[id])
 		}
 		return nodes[id]
 	}
@@ -323,9 +322,6 @@ func (v *view) addNodes(s *State, r *Reading, n *names, blocks map[edge][]Block)
 	for _, e := range s.Edges {
 		node(e.From, kindService)
 		node(e.To, kindExternal)
-	}
-	for _, id := range order {
-		s.Nodes = append(s.Nodes, *nodes[id])
 	}
 }
 

@@ -33,14 +33,8 @@ func asNobody(try func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
-		for _, call := range []uintptr{syscall.SYS_SETRESGID, syscall.SYS_SETRESUID} {
-			if call == syscall.SYS_SETRESUID {
-				if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
-					done <- fmt.Errorf("setgroups: %w", errno)
-					return
-				}
-			}
-			if _, _, errno := syscall.RawSyscall(call, nobody, nobody, nobody); errno != 0 {
+		for _, call := range [][2]uintptr{{syscall.SYS_SETGROUPS, 0}, {syscall.SYS_SETRESGID, nobody}, {syscall.SYS_SETRESUID, nobody}} {
+			if _, _, errno := syscall.RawSyscall(call[0], call[1], call[1], call[1]); errno != 0 {
 				done <- fmt.Errorf("change the user: %w", errno)
 				return
 			}

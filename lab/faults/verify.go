@@ -194,57 +194,35 @@ func (v Verifier) Run(ctx context.Context) (checks []Check, note string, err err
 		}
 		err = errors.Join(err, restored)
 	}()
-	ways := []bool{false}
+	type way struct {
+		proxied bool
+		kinds   []kind
+	}
+	ways := []way{{false, kinds}}
 	if pod.AppAddress != "" {
 		if _, err := v.Client.Clear(ctx, pod); err != nil { // or its faults would affect the request
 			return nil, "", err
 		}
 		if note = v.refused(ctx, pod); note == "" {
-			ways = append(ways, true)
+			ways = append(ways, way{true, kinds})
 		}
 	}
-	for _, proxied := range ways {
+	if pod.Relayed && note == "" {
+		ways = append(ways, way{pod.AppAddress != "", connects})
+	}
+	for _, w := range ways {
 		if pod, err = v.Pod(ctx); err != nil { // the number of restarts has changed
 			return checks, note, err
 		}
-		for _, k := range kinds {
-			check, err := v.check(ctx, pod, k, proxied)
+		for _, k := range w.kinds {
+			check, err := v.check(ctx, pod, k, w.proxied)
 			if err != nil {
 				return checks, note, err
 			}
 			checks = append(checks, check)
 		}
 	}
-	if !pod.Relayed || note != "" {
-		return checks, note, nil
-	}
-	for _, k := range connects {
-		check, err := v.connection(ctx, pod, k)
-		if err != nil {
-			return checks, note, err
-		}
-		checks = append(checks, check)
-	}
 	return checks, note, nil
-}
-
-// connection verifies one fault of a pod's connections.
-func (v Verifier) connection(ctx context.Context, pod local.Pod, k kind) (Check, error) {
-	check := Check{Kind: k.name, Proxied: pod.AppAddress != "", Set: k.times}
-	if _, err := v.Connections.SetConnect(ctx, pod.Name, fmt.Sprintf("%s,count=%d,from=%s", k.rule, k.times, pod.Address)); err != nil {
-		return check, err
-	}
-	if err := v.see(ctx, pod, k, &check); err != nil {
-		return check, err
-	}
-	failed := v.succeed(ctx, pod, k, true)
-	state, err := v.Connections.Connect(ctx, pod.Name)
-	if err != nil {
-		return check, err
-	}
-	check.Injected = int(state.Fired)
-	check.judge(k, failed)
-	return check, nil
 }
 
 // refused returns why the pod's proxy refuses a caller from outside the mesh, such as strict mutual TLS or
@@ -269,8 +247,11 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 	if err != nil {
 		return check, err
 	}
-	rule := fmt.Sprintf("%s,count=%d,header=%s:%s", k.rule, k.times, header, k.name)
-	if _, err := v.Client.Set(ctx, pod, rule); err != nil {
+	mark := "header=" + header + ":" + k.name
+	if local.IsConnect(k.rule) {
+		mark = "from=" + pod.Address
+	}
+	if _, err := v.Set(ctx, pod, fmt.Sprintf("%s,count=%d,%s", k.rule, k.times, mark)); err != nil {
 		return check, err
 	}
 	if err := v.see(ctx, pod, k, &check); err != nil {
@@ -280,7 +261,7 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 		return v.afterCrash(ctx, pod, check)
 	}
 	failed := v.succeed(ctx, pod, k, proxied)
-	state, err := v.Client.Get(ctx, pod)
+	state, err := v.Get(ctx, pod)
 	if err != nil {
 		return check, err
 	}
@@ -290,7 +271,7 @@ func (v Verifier) check(ctx context.Context, pod local.Pod, k kind, proxied bool
 		return check, err
 	}
 	check.judge(k, failed)
-	if check.Problem == "" && after-counted != k.times {
+	if check.Problem == "" && after-counted != k.times && !local.IsConnect(k.rule) {
 		check.Problem = fmt.Sprintf("counted in its metrics %d: must be %d", after-counted, k.times)
 	}
 	return check, nil

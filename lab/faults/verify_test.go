@@ -67,6 +67,9 @@ func (l launcher) Connect(_ context.Context, pod string) (local.ConnectState, er
 }
 
 func (l launcher) SetConnect(_ context.Context, pod, rule string) (local.ConnectState, error) {
+	if rule == "" {
+		return l.fleet.SetConnect(pod, nil)
+	}
 	fault, err := local.ParseConnect(rule)
 	if err != nil {
 		return local.ConnectState{}, err

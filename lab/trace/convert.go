@@ -99,10 +99,8 @@ func (o origin) spans(from *tracepb.Span) []Span {
 	}
 	s.Status, s.Reason = judge(&s, from.GetStatus())
 	all := []Span{s}
-	for i, e := range from.GetEvents() {
-		if i == maxEvents {
-			break
-		}
+	events := from.GetEvents()
+	for i, e := range events[:min(len(events), maxEvents)] {
 		event := Span{
 			ID: s.ID + "-" + strconv.Itoa(i), Parent: s.ID, Service: s.Service, Pod: s.Pod, Proxy: s.Proxy, Kind: kindEvent,
 			Name: short(e.GetName()), Start: at(e.GetTimeUnixNano()), Status: OK, Attributes: attributes(e.GetAttributes()),

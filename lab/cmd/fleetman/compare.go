@@ -142,15 +142,14 @@ func (f *compareFlags) options(cmd *cobra.Command, args []string, where *places)
 	if o.Out == "" {
 		o.Out = filepath.Join(where.state, "..", "compare", time.Now().Format("20060102-150405"))
 	}
-	var wrong [3]error
-	o.Network, wrong[0] = podNetwork(f.network)
+	o.Network, err = podNetwork(f.network)
+	wrong := mistakes{err, checkOutput("junit", f.report.junit), checkNew("write", f.write), checkDir("out", f.out), checkBin(f.bin)}
 	if f.again != "" {
-		o.Again, wrong[1] = parseRun(f.again)
-		if f.out == "" {
-			wrong[2] = errors.New("--out: missing: must be the directory that has the run")
-		}
+		o.Again, err = parseRun(f.again)
+		wrong = append(wrong, err)
+		wrong.must(f.out != "", "--out: missing: must be the directory that has the run")
 	}
-	err = errors.Join(wrong[0], checkOutput("junit", f.report.junit), checkNew("write", f.write), checkDir("out", f.out), checkBin(f.bin), wrong[1], wrong[2])
+	err = errors.Join(wrong...)
 	var unread error
 	if o.Experiment, unread = f.experiment(args, where.root); unread != nil {
 		return o, errors.Join(err, unread)

@@ -182,19 +182,6 @@ func (p *places) manifests(args []string) ([]string, error) {
 	return paths, nil
 }
 
-// manifestsOrBase is manifests; without arguments it returns the base.
-func (p *places) manifestsOrBase(args []string) (paths []string, err error) {
-	switch {
-	case len(args) > 0:
-		paths, err = p.manifests(args)
-	case p.root == "":
-		err = noRepository(", or name a directory or files")
-	default:
-		paths = []string{filepath.Join(p.root, "k8s", "base")}
-	}
-	return paths, err
-}
-
 // absolute returns the absolute paths of manifests, for commands in other directories.
 func absolute(paths []string) ([]string, error) {
 	all := make([]string, len(paths))

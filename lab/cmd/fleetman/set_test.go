@@ -9,8 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"fleetman.example/lab/wants"
 )
 
 // TestSet changes a running fleet of fakes. What the command prints holds when it returns; a failure shows what the
@@ -26,31 +24,24 @@ func TestSet(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(out), &list))
 		return list
 	}
-	set := func(args ...string) (int, string, string) { return fleetman(t, append(args, "--state", state)...) }
 
 	before := pods()
-	code, out, errs := set("set", "webapp", "FAKE_EXIT=3")
-	assert.Equal(t, exitFailure, code, "exit code")
-	assert.Equal(t, "", out, "standard output")
-	assert.Equal(t, "fleetman: pod webapp-1: given up because it failed 5 times, last with exit status 3; its log is "+
-		filepath.Join(state, "logs", "webapp-1.log")+", which ends with\n  fake: FAKE_EXIT is set\n", errs, "errors")
+	failure := "fleetman: pod webapp-1: given up because it failed 5 times, last with exit status 3; its log is " +
+		filepath.Join(state, "logs", "webapp-1.log") + ", which ends with\n  fake: FAKE_EXIT is set\n"
+	expect(t, exitFailure, "", failure, "set", "webapp", "FAKE_EXIT=3", "--state", state)
 	await(t, "the end of the new pod", func() bool { return len(pods().Pods) == 1 })
 	assert.Equal(t, before, pods(), "pods after a failure")
 
-	code, out, errs = set("set", "webapp", "COLOUR=red")
-	assert.Equal(t, 0, code, errs)
-	wants.Text(t, "standard output", out, "1 pod started, 1 ended, within … s\n")
+	unknown := `webapp: "COLOUR": …` + "\n"
+	expect(t, 0, "1 pod started, 1 ended, within … s\n", unknown, "set", "webapp", "COLOUR=red", "--state", state)
 	after := pods().Pods
 	require.Len(t, after, 1)
 	assert.Equal(t, "webapp-1", after[0].Name, "the pod")
 
-	code, out, errs = set("set", "webapp", "--replicas", "0")
-	assert.Equal(t, 0, code, errs)
-	wants.Text(t, "standard output", out, "0 pods started, 1 ended, within … s\n")
-	address := network + "250:30080"
-	wants.Text(t, "pods", onlyOut(set("pods")), "POD  ADDRESS …\nfleetman-webapp: no pod is ready: connections to "+address+" fail\n")
-	wants.Text(t, "status", onlyOut(set("status")), "running …\nmanifests …\naddress    no pod is ready: connections to "+address+
-		" fail (fleetman-webapp)\npods       0 of 0 ready\nmesh       none\n")
+	expect(t, 0, "0 pods started, 1 ended, within … s\n", "", "set", "webapp", "--replicas", "0", "--state", state)
+	away := "no pod is ready: connections to " + network + "250:30080 fail"
+	expect(t, 0, "POD  ADDRESS …\nfleetman-webapp: "+away+"\n", "", "pods", "--state", state)
+	expect(t, 0, "running …\nmanifests …\naddress    "+away+" (fleetman-webapp)\npods       0 of 0 ready\nmesh       none\n", "", "status", "--state", state)
 }
 
 // onlyOut returns the standard output of a run.

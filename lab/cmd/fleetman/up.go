@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -206,12 +207,20 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	return finalError{meshed.Err()}
 }
 
-// load returns the absolute paths of manifests, and their objects.
+// load returns the absolute paths of manifests, without arguments those of the base, and their objects.
 func load(where places, args []string) (paths []string, objects *manifest.Objects, err error) {
-	if paths, err = where.manifestsOrBase(args); err != nil {
-		return nil, nil, err
+	switch {
+	case len(args) > 0:
+		paths, err = where.manifests(args)
+	case where.root == "":
+		err = noRepository(", or name a directory or files")
+	default:
+		paths = []string{filepath.Join(where.root, "k8s", "base")}
 	}
-	if paths, err = absolute(paths); err != nil {
+	if err == nil {
+		paths, err = absolute(paths)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	objects, err = manifest.Load(paths...)
