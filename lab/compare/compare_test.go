@@ -334,7 +334,7 @@ func TestMissingBinaries(t *testing.T) {
 	}
 	assert.EqualError(t, comparison(t, o).Run(t.Context()), "envoy is missing: make mesh-parts")
 	assert.Equal(t, 1, calls, "calls")
-	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
+	assert.NoFileExists(t, filepath.Join(o.Out, record.FileName))
 	selectFrom(t, o.Experiment, "none", "bad-replica")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -437,7 +437,7 @@ func TestRefusedByIstio(t *testing.T) {
 	err := comparison(t, o).Run(t.Context())
 	assert.ErrorAs(t, err, new(experiment.Problems))
 	wants.Error(t, "an object that Istio refuses", err, o.Experiment.Source+`:4: arms[1]: bad: …refused by Istio: …"outliers"…`)
-	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
+	assert.NoFileExists(t, filepath.Join(o.Out, record.FileName))
 }
 
 // TestRefusedByPrograms: values that the fleet's programs refuse are mistakes of the experiment, those of all arms before
@@ -453,7 +453,7 @@ func TestRefusedByPrograms(t *testing.T) {
 x.yaml:8: arms[0].env.staff-service.RESILIENCE: "lib": must be one of off, library
 x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "4": must be a duration from 0s to 1h, such as 1m5s
 x.yaml:13: arms[2].env.webapp.DRAIN_TIMEOUT: "5": must be a duration from 0s to 1h, such as 1m5s`)
-	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
+	assert.NoFileExists(t, filepath.Join(o.Out, record.FileName))
 }
 
 // TestTaken: beside another fleet on its addresses, a comparison names them before
@@ -465,5 +465,5 @@ func TestTaken(t *testing.T) {
 	require.NoError(t, err)
 	defer claim.Close()
 	assert.EqualError(t, comparison(t, o).Run(t.Context()), fmt.Sprintf("--network %v: %v is another fleet's: must be a network that is free; fleetman down ends a fleet", o.Network, o.Network.Addr()))
-	assert.NoFileExists(t, filepath.Join(o.Out, RecordsFile))
+	assert.NoFileExists(t, filepath.Join(o.Out, record.FileName))
 }

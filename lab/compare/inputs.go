@@ -73,5 +73,5 @@ func (c *Comparison) renew() error {
 		}
 	}
 	c.have.Experiment = textOf(c.o.Experiment)
-	return writeAll(filepath.Join(c.o.Out, RecordsFile), c.have)
+	return writeAll(filepath.Join(c.o.Out, record.FileName), c.have)
 }

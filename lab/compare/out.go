@@ -14,25 +14,16 @@ import (
 	"fleetman.example/lab/record"
 )
 
-// RecordsFile is the name of the records within Options.Out.
-const RecordsFile = record.FileName
-
 // output is the file of the records.
 type output struct {
 	*os.File
 	again *record.Comparison // of which one run is replaced; nil: runs are added
 }
 
-// Recorded returns the comparison that is in a directory, with its whole runs;
-// nil when there is none.
-func Recorded(dir string) (*record.Comparison, error) {
-	have, _, err := recorded(dir)
-	return have, err
-}
-
-// recorded returns why runs are not whole too.
-func recorded(dir string) (*record.Comparison, []record.Defect, error) {
-	path := filepath.Join(dir, RecordsFile)
+// Recorded returns the comparison that is in a directory, with its whole runs, and why others are not whole; nil when
+// there is none.
+func Recorded(dir string) (*record.Comparison, []record.Defect, error) {
+	path := filepath.Join(dir, record.FileName)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		compressed := filepath.Join(dir, record.CompressedName)
@@ -54,7 +45,7 @@ func recorded(dir string) (*record.Comparison, []record.Defect, error) {
 
 // read takes what there is of the comparison, if it is the same one.
 func (c *Comparison) read() (err error) {
-	if c.have, c.defects, err = recorded(c.o.Out); err != nil || c.have == nil {
+	if c.have, c.defects, err = Recorded(c.o.Out); err != nil || c.have == nil {
 		return err
 	}
 	if difference := c.have.Difference(header(context.Background(), c.o).Conditions); difference != "" {
@@ -68,7 +59,7 @@ func (c *Comparison) open(ctx context.Context) (*output, error) {
 	if err := os.MkdirAll(c.o.Out, 0o755); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
-	path := filepath.Join(c.o.Out, RecordsFile)
+	path := filepath.Join(c.o.Out, record.FileName)
 	switch {
 	case c.have == nil:
 		if err := writeAll(path, header(ctx, c.o)); err != nil {

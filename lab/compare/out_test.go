@@ -46,7 +46,7 @@ func TestGoesOn(t *testing.T) {
 	run(t, o)
 	runs := records(t, o.Out).Runs
 	require.Len(t, runs, 6)
-	path := filepath.Join(o.Out, RecordsFile)
+	path := filepath.Join(o.Out, record.FileName)
 	written, err := os.ReadFile(path)
 	require.NoError(t, err)
 	lines := strings.SplitAfter(string(written), "\n")
@@ -54,7 +54,7 @@ func TestGoesOn(t *testing.T) {
 	lines[2] = ""               // of the first
 	lines[second+1] += lines[second+1]
 	last := second + runs[1].Lines + 1 + runs[2].Lines + 1 // of the fourth's
-	write(t, o.Out, RecordsFile, strings.Join(lines[:last+1], "")+lines[last+1][:20])
+	write(t, o.Out, record.FileName, strings.Join(lines[:last+1], "")+lines[last+1][:20])
 	c := comparison(t, o)
 	assert.Equal(t, []string{
 		fmt.Sprintf("%s:2: %s: lines: %d: must be %d: some are missing: measuring again", path, runs[0].Name(), runs[0].Lines-1, runs[0].Lines),
@@ -135,10 +135,10 @@ func TestChanged(t *testing.T) {
 // TestOlderRecords: a file that is no comparison is never overwritten.
 func TestOlderRecords(t *testing.T) {
 	o := short(t, "comparison", "none", "bad-replica", phases(0, time.Second, 0))
-	write(t, o.Out, RecordsFile, "precious\n")
+	write(t, o.Out, record.FileName, "precious\n")
 	_, err := New(o)
 	wants.Error(t, "no records", err, "…: --out must be a directory without records, or with those of this experiment")
-	text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile))
+	text, err := os.ReadFile(filepath.Join(o.Out, record.FileName))
 	require.NoError(t, err)
 	assert.Equal(t, "precious\n", string(text))
 }
@@ -159,7 +159,7 @@ func TestStopped(t *testing.T) {
 	err := c.Run(ctx)
 	assert.ErrorIs(t, err, context.Canceled)
 	assert.EqualError(t, err, "interrupted in "+first+", bad-replica, seed 1: 0 of 2 runs are kept in "+o.Out+": context canceled")
-	text, err := os.ReadFile(filepath.Join(o.Out, RecordsFile))
+	text, err := os.ReadFile(filepath.Join(o.Out, record.FileName))
 	require.NoError(t, err)
 	assert.Equal(t, 1, strings.Count(string(text), "\n"), "lines: the header only")
 }

@@ -356,7 +356,7 @@ func (f *compareFlags) pickSeeds(given func(string) bool, o *compare.Options) er
 	case given("seed"):
 		e.Seeds = []uint64{f.seed}
 	case len(e.Seeds) == 0:
-		have, err := compare.Recorded(o.Out)
+		have, _, err := compare.Recorded(o.Out)
 		if err != nil {
 			return err
 		}
@@ -464,7 +464,7 @@ func (f *compareFlags) run(ctx context.Context, where *places, o compare.Options
 // to go on.
 func (f compareFlags) keptRuns(o compare.Options, all int) string {
 	kept := 0
-	if have, err := compare.Recorded(o.Out); err == nil && have != nil {
+	if have, _, err := compare.Recorded(o.Out); err == nil && have != nil {
 		kept = len(have.Runs)
 	}
 	if kept == 0 {

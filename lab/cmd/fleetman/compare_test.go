@@ -265,7 +265,7 @@ func oneRun(t *testing.T) []byte {
 // TestReport computes from records alone.
 func TestReport(t *testing.T) {
 	text := string(oneRun(t))
-	path := write(t, compare.RecordsFile, text)
+	path := write(t, record.FileName, text)
 	dir := filepath.Dir(path)
 	shows(t, []string{"bad-replica   ██████······\n"}, "report", dir)
 	assert.NotContains(t, onlyOut(fleetman(t, "report", dir)), "\x1b")
@@ -292,7 +292,7 @@ func TestReport(t *testing.T) {
 	page := filepath.Join(dir, "pair.html")
 	expect(t, 0, onlyOut(fleetman(t, "report", dir, dir)), "", "report", dir, dir, "--html", page)
 	assert.Contains(t, read(t, page), "<h2 id=\"matrix-head\">Side by side</h2>")
-	partial := filepath.Dir(write(t, compare.RecordsFile, strings.Replace(text, `"replicas":1`, `"replicas":2`, 1)))
+	partial := filepath.Dir(write(t, record.FileName, strings.Replace(text, `"replicas":1`, `"replicas":2`, 1)))
 	shows(t, []string{"! A (" + partial + "): one seed", "! B (" + partial + "): one seed"}, "report", partial, partial)
 	expect(t, exitUsage, "", "fleetman: report: none, bad-replica, seed 3: must be there once\n", "report", dir, dir, dir)
 	readme := filepath.Join(dir, "README.md")
@@ -311,7 +311,7 @@ func TestReport(t *testing.T) {
 		strings.Join(slices.Delete(slices.Clone(lines), 2, 3), ""): ":2: none, bad-replica, seed 3: lines: 2: must be 3: some are missing",
 		text + lines[4]: ":2: none, bad-replica, seed 3: lines: 4: must be 3: there are more than the run has",
 	} {
-		path = write(t, compare.RecordsFile, cut)
+		path = write(t, record.FileName, cut)
 		again := "fleetman compare --arms none --faults bad-replica --seed 3 --seeds 1 --out " + filepath.Dir(path) + " measures what is not whole"
 		expect(t, exitUsage, "", "fleetman: "+path+want+"\n"+again+"\n", "report", filepath.Dir(path))
 	}
