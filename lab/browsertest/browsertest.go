@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -75,6 +77,28 @@ func Resize(t *testing.T, ctx context.Context, width, height int64) {
 	t.Helper()
 	Until(t, ctx, "the window's size", `innerWidth + "x" + innerHeight`, fmt.Sprintf("%dx%d", width, height),
 		emulation.SetDeviceMetricsOverride(width, height, 1, false))
+}
+
+// Shoot keeps pictures of the whole page, part by part, in the directory $SHOTS, if that is set.
+func Shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("SHOTS")
+	if dir == "" {
+		return
+	}
+	var size struct{ Width, Height float64 }
+	require.NoError(t, chromedp.Run(ctx, chromedp.Evaluate(`(e => ({Width: e.clientWidth, Height: e.scrollHeight}))(document.documentElement)`, &size)))
+	const part = 1600
+	for y := 0.; y < size.Height; y += part {
+		clip := page.Viewport{Y: y, Width: size.Width, Height: min(part, size.Height-y), Scale: 1}
+		require.NoError(t, chromedp.Run(ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+			picture, err := page.CaptureScreenshot().WithClip(&clip).WithCaptureBeyondViewport(true).Do(ctx)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%.0f.png", name, y/part)), picture, 0o644)
+		})))
+	}
 }
 
 // Accessible fails the test for every violation that axe-core finds in the tab's page. The script is a file of

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +14,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -88,19 +85,7 @@ func (b *tab) until(what, script, want string) {
 	browsertest.Until(b.T, b.ctx, what, script, want)
 }
 
-// shoot keeps a picture in the directory $SHOTS, if that is set.
-func (b *tab) shoot(name string) {
-	dir := os.Getenv("SHOTS")
-	if dir == "" {
-		return
-	}
-	var picture []byte
-	b.run(chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		picture, err = cdppage.CaptureScreenshot().Do(ctx)
-		return err
-	}))
-	require.NoError(b, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
-}
+func (b *tab) shoot(name string) { browsertest.Shoot(b.T, b.ctx, name) }
 
 // accessible fails the test for every violation that axe-core finds.
 func (b *tab) accessible(what string) {

@@ -89,28 +89,6 @@ func readable(t *testing.T, ctx context.Context, what string) {
 	browsertest.Accessible(t, ctx, "../../services/webapp/ui/node_modules/axe-core/axe.min.js", what)
 }
 
-// shoot keeps pictures of the whole page, part by part, in the directory $SHOTS,
-// if that is set.
-func shoot(t *testing.T, ctx context.Context, name string, width int64) {
-	dir := os.Getenv("SHOTS")
-	if dir == "" {
-		return
-	}
-	var height float64
-	run(t, ctx, chromedp.Evaluate(`document.documentElement.scrollHeight`, &height))
-	const part = 1600
-	for i := range int(height/part) + 1 {
-		run(t, ctx, chromedp.ActionFunc(func(ctx context.Context) error {
-			clip := cdppage.Viewport{Y: float64(i * part), Width: float64(width), Height: min(part, height-float64(i*part)), Scale: 1}
-			picture, err := cdppage.CaptureScreenshot().WithClip(&clip).WithCaptureBeyondViewport(true).Do(ctx)
-			if err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, i)), picture, 0o644)
-		}))
-	}
-}
-
 // TestHTMLBrowser opens the page from a file, as an attachment is: on a wide and
 // on a narrow screen, light and dark, nothing is wider than the screen, axe-core
 // finds nothing, nothing is requested from a host, and the console stays empty. A field of the
@@ -133,7 +111,7 @@ func TestHTMLBrowser(t *testing.T) {
 		browsertest.Resize(t, ctx, screen.width, screen.height)
 		fits(t, ctx, what)
 		t.Logf("%s: opened in %s ms", what, evaluate(t, ctx, `String(Math.round(performance.getEntriesByType("navigation")[0].domComplete))`))
-		shoot(t, ctx, screen.name+"-"+screen.scheme, screen.width)
+		browsertest.Shoot(t, ctx, screen.name+"-"+screen.scheme)
 		assert.Equal(t, "0", evaluate(t, ctx, `(goals => String(goals ? goals.scrollWidth - goals.clientWidth : 0))(document.querySelector("#goals .scroll"))`), what+", pixels of the goals that are cut")
 		readable(t, ctx, what)
 		assert.Equal(t, "undefined", evaluate(t, ctx, `typeof window.broken`), what+", what a name sets as a script")
@@ -220,7 +198,7 @@ func TestPagesBrowser(t *testing.T) {
 			what := fmt.Sprintf("%s-%d-%s", name, width, scheme)
 			run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}), chromedp.Navigate("file://"+path))
 			browsertest.Resize(t, ctx, width, 844)
-			shoot(t, ctx, what, width)
+			browsertest.Shoot(t, ctx, what)
 			readable(t, ctx, what)
 		}
 	}
