@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/mesh/meshtest"
 )
@@ -64,49 +65,20 @@ func TestMarks(t *testing.T) {
 // a patch, a component, a generator.
 func TestKustomization(t *testing.T) {
 	dir := t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-	}
-	put("base/kustomization.yaml", "resources: [all.yaml]\n")
-	base := strings.Replace(neverEjects, "maxEjectionPercent: 10", "maxEjectionPercent: 50", 1)
-	const head = "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"
-	patch := "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: staff}\nspec:\n  trafficPolicy:\n    outlierDetection:\n      maxEjectionPercent: 10\n"
-	for _, test := range []struct{ name, kustomization, want string }{
-		{"file", "patches: [{path: patch.yaml}]\n", "patch.yaml:7"},
-		{"in place", "patches:\n  - patch: |-\n      " + strings.ReplaceAll(strings.TrimSpace(patch), "\n", "\n      ") + "\n", "kustomization.yaml:10"},
-		{"in place, for what its target selects", "patches:\n  - target: {kind: DestinationRule}\n    patch: |-\n      " + strings.ReplaceAll(strings.TrimSpace(strings.Replace(patch, "{name: staff}", "{name: staff, namespace: elsewhere}", 1)), "\n", "\n      ") + "\n", "kustomization.yaml:11"},
-		{"component", "components: [component]\n", "component/patch.yaml:7"},
-		{"moved to another namespace", "namespace: prod\nnamePrefix: eu-\npatches: [{path: shop.yaml}]\n", "shop.yaml:7"},
-		{"JSON patch", "patches:\n  - path: patch.yaml\n  - target: {kind: DestinationRule}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n        value: 5\n", "kustomization.yaml:7"},
-		{"JSON patch of a block", "patches:\n  - target: {kind: DestinationRule, name: st.*}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection\n        value:\n          consecutive5xxErrors: 2\n          maxEjectionPercent: 5\n", "kustomization.yaml:9"},
-		{"JSON patch of another object", "patches:\n  - path: patch.yaml\n  - target: {kind: DestinationRule, name: other}\n    patch: |-\n      - op: replace\n        path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n        value: 5\n", "patch.yaml:7"},
-		{"JSON patch in a file", "patches: [{path: ops.yaml, target: {kind: DestinationRule}}]\n", "ops.yaml:2"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			put("base/all.yaml", base)
-			if test.name == "moved to another namespace" {
-				put("base/all.yaml", strings.NewReplacer("{name: staff}", "{name: staff, namespace: shop}", "{name: staff-service}", "{name: staff-service, namespace: shop}", "host: staff", "host: eu-staff").Replace(base))
-			}
-			put("patch.yaml", patch)
-			put("shop.yaml", strings.Replace(patch, "{name: staff}", "{name: staff, namespace: shop}", 1))
-			put("ops.yaml", "- op: replace\n  path: /spec/trafficPolicy/outlierDetection/maxEjectionPercent\n  value: 5\n")
-			put("component/patch.yaml", patch)
-			put("component/kustomization.yaml", head+"patches: [{path: patch.yaml}]\n")
-			put("kustomization.yaml", "resources: [base]\n"+test.kustomization)
+	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/kustomize")))
+	var tests []struct{ Name, Kustomization, Want string }
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "testdata/kustomizations.yaml")), &tests))
+	for _, test := range tests {
+		t.Run(test.Name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(test.Kustomization), 0o644))
 			findings := load(t, dir).Check(Options{})
 			require.Len(t, findings, 1)
-			assert.Equal(t, filepath.Join(dir, test.want), fmt.Sprintf("%s:%d", findings[0].File, findings[0].Line))
+			assert.Equal(t, filepath.Join(dir, test.Want), fmt.Sprintf("%s:%d", findings[0].File, findings[0].Line))
 		})
 	}
-	put("service.yaml", strings.ReplaceAll(neverEjects, "fleetman/staff-service:6,", "fleetman/api-gateway:6, envFrom: [{configMapRef: {name: library}}],"))
-	put("library.env", "RESILIENCE=library\n# all\nATTEMPT_TIMEOUT=2s\n")
-	put("kustomization.yaml", "resources: [service.yaml]\nconfigMapGenerator: [{name: library, envs: [library.env], literals: [RETRY_ATTEMPTS=4]}]\n")
-	findings := load(t, dir).Check(Options{})
+	findings := load(t, "testdata/generator").Check(Options{})
 	assert.True(t, slices.ContainsFunc(findings, func(f Finding) bool {
-		return f.Rule == "21" && strings.Contains(f.Message, "ATTEMPT_TIMEOUT 2s") && filepath.Base(f.File) == "kustomization.yaml" && f.Line == 2
+		return f.Rule == "21" && strings.Contains(f.Message, "ATTEMPT_TIMEOUT 2s") && f.File == "testdata/generator/kustomization.yaml" && f.Line == 2
 	}), "no finding at the generator: %v", findings)
 }
 
