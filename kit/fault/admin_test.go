@@ -2,7 +2,9 @@ package fault_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -171,6 +173,17 @@ func TestInAService(t *testing.T) {
 		return strings.Contains(a.Body, `fleetman_faults_total{fleetman_fault="status"`)
 	})
 	a.Has(t, 200, `http_server_request_duration_seconds_count{fleetman_fault="status",http_request_method="POST",http_response_status_code="500",http_route="/driver/:name"`)
+}
+
+// An idle connection of a service is closed.
+func TestIdleInAService(t *testing.T) {
+	const request = "GET /driver/x HTTP/1.1\r\nHost: x\r\n\r\n"
+	s := servertest.Start(t, run, map[string]string{"FAULTS": "idle=0s"})
+	conn := servertest.Dial(t, s.URL, request)
+	servertest.ReadAnswer(t, conn, request).Is(t, 200, "served ")
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want the connection's end", err)
+	}
 }
 
 func TestBadFaultsInTheEnvironment(t *testing.T) {

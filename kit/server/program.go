@@ -26,15 +26,13 @@ type App struct {
 	Now func() time.Time
 
 	config Config
-	faults *fault.Set // nil without ListenAddr
+	faults *fault.Set
 }
 
 // NewApp returns an App without routes.
 func NewApp(cfg Config, o *observe.Observer) *App {
 	a := &App{Observer: o, Admin: http.NewServeMux(), Now: time.Now, config: cfg}
-	if cfg.ListenAddr != "" {
-		a.faults = fault.NewSet(cfg.FaultsSeed, cfg.Faults, a.Now)
-	}
+	a.faults = fault.NewSet(cfg.FaultsSeed, cfg.Faults, a.Now)
 	a.Router = a.newRouter()
 	return a
 }

@@ -35,12 +35,9 @@ func (a *App) newRouter() Router {
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	r.HandleMethodNotAllowed = true
 	r.ContextWithFallback = true
-	r.Use(a.Middleware(cfg.PropagateHeaders), callerTimeout, limitBody(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)}))
-	if a.faults != nil {
-		count := a.Counter("fleetman.faults", "Faults injected, by kind.")
-		r.Use(fault.Injector{Set: a.faults, Log: a.Log, Count: count, Exit: os.Exit}.Middleware)
-	}
-	r.Use(recovery)
+	faults := fault.Injector{Set: a.faults, Log: a.Log, Count: a.Counter("fleetman.faults", "Faults injected, by kind."), Exit: os.Exit}
+	bodies := limitBody(cfg.MaxBody, &pool{size: max(bodyPool, cfg.MaxBody)})
+	r.Use(a.Middleware(cfg.PropagateHeaders), callerTimeout, bodies, faults.Middleware, recovery)
 	r.NoRoute(func(c *gin.Context) {
 		apierror.Write(c, apierror.New(http.StatusNotFound, "no such path"))
 	})

@@ -171,15 +171,12 @@ func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
 	}
 	conns := &connLimit{max: int64(cfg.MaxConnections)}
 	server := newServer(closing(&draining, conns.refuse(a.Observer.Handler(handler, cfg.PropagateHeaders))))
-	server.ConnContext, server.ConnState = conns.accepted, conns.changed
-	if a.faults != nil {
-		server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-			return a.faults.ConnContext(conns.accepted(ctx, conn), conn)
-		}
-		server.ConnState = func(conn net.Conn, state http.ConnState) {
-			conns.changed(conn, state)
-			a.faults.ConnState(conn, state)
-		}
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return a.faults.ConnContext(conns.accepted(ctx, conn), conn)
+	}
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		conns.changed(conn, state)
+		a.faults.ConnState(conn, state)
 	}
 	go func() { failed <- server.Serve(listener) }()
 	a.Log.InfoContext(ctx, "listening", "addr", listener.Addr().String(), "admin", admin.Addr().String())
@@ -235,7 +232,7 @@ func (a *App) adminHandler(addr net.Addr, draining *atomic.Bool) http.Handler {
 		_, _ = io.WriteString(w, "ready\n")
 	})
 	mux.Handle("GET /metrics", a.Metrics())
-	if a.faults != nil {
+	if a.config.ListenAddr != "" { // without it there are no requests to inject faults into
 		mux.Handle("/faults", a.faults.Admin(addr, a.config.AdminToken))
 	}
 	return rejectForeignPages(addr, mux)
