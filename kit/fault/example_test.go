@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"time"
 
@@ -11,8 +12,7 @@ import (
 func ExampleParse() {
 	rules, err := fault.Parse("delay=0s..5s,rate=0.5,path=/driver/;status=502,method=GET")
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	for _, rule := range rules {
 		fmt.Println(rule.Kind, rule)
@@ -25,15 +25,13 @@ func ExampleParse() {
 func ExampleSet() {
 	rules, err := fault.Parse("status=502,path=/driver/,count=2")
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	set := fault.NewSet(1, rules, time.Now)
 	for _, path := range []string{"/driver/a", "/photos/1.jpg", "/driver/b", "/driver/c"} {
 		request, err := http.NewRequest(http.MethodGet, path, nil)
 		if err != nil {
-			fmt.Println(err)
-			return
+			log.Fatal(err)
 		}
 		fmt.Println(path, len(set.Decide(request)))
 	}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,10 +83,8 @@ func Decode(body []byte, now time.Time) (Position, error) {
 	p.Lng, errs[2] = decodeDegrees("lng", w.Lng, 180)
 	p.Timestamp, errs[3] = decodeTime(w.Timestamp, now)
 	p.Speed, errs[4] = decodeSpeed(w.Speed)
-	for _, err := range errs {
-		if err != nil {
-			return Position{}, err
-		}
+	if err := cmp.Or(errs[:]...); err != nil { // the first
+		return Position{}, err
 	}
 	return p, nil
 }

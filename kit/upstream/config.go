@@ -63,18 +63,18 @@ func ReadConfig(r *env.Reader) (cfg Config) {
 func readConfig(r *env.Reader) Config {
 	library := r.OneOf("RESILIENCE", "off", []string{"off", "library"}, "`library` switches on every stage of the resilience chain by default; `off`, if set, switches off all stages and ignores their variables") == "library"
 	number := func(name string, def, max int, meaning string) int {
-		return r.Int(name, onlyIf(library, def), 0, max, meaning)
+		if !library {
+			def = 0 // off
+		}
+		return r.Int(name, def, 0, max, meaning)
 	}
-	duration := func(name string, def time.Duration, meaning string) time.Duration {
-		return r.Duration(name, onlyIf(library, def), 0, 10*time.Minute, meaning)
-	}
-	timeout := 60 * time.Second // the original's
+	timeout, attempt := 60*time.Second, time.Duration(0) // the original's; off
 	if library {
-		timeout = 3 * time.Second
+		timeout, attempt = 3*time.Second, time.Second
 	}
 	cfg := Config{
 		Timeout:        r.Duration("UPSTREAM_TIMEOUT", timeout, time.Millisecond, 10*time.Minute, "longest wait for an upstream's answer, over all attempts (library: `3s`)"),
-		AttemptTimeout: duration("ATTEMPT_TIMEOUT", time.Second, "longest wait for one attempt; `0s`: no limit of its own (library: `1s`)"),
+		AttemptTimeout: r.Duration("ATTEMPT_TIMEOUT", attempt, 0, 10*time.Minute, "longest wait for one attempt; `0s`: no limit of its own (library: `1s`)"),
 		Retry: RetryConfig{
 			Attempts:      number("RETRY_ATTEMPTS", 3, 10, "attempts of a call, including the first; `0`: no retry (library: `3`)"),
 			Backoff:       r.Duration("RETRY_BACKOFF", 25*time.Millisecond, 0, time.Minute, "longest wait before the first retry, doubled for each further one; the wait is random, from 0"),
@@ -123,13 +123,4 @@ func readVary(r *env.Reader) (headers []string) {
 		headers = append(headers, http.CanonicalHeaderKey(name))
 	}
 	return headers
-}
-
-// onlyIf returns v if on is true, otherwise the zero value, which switches a stage off.
-func onlyIf[T any](on bool, v T) T {
-	var off T
-	if on {
-		return v
-	}
-	return off
 }

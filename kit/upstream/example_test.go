@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -27,8 +28,7 @@ func Example() {
 	defer staff.Close()
 	base, err := url.Parse(staff.URL)
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 
 	environment := map[string]string{"RESILIENCE": "library", "UPSTREAM_TIMEOUT": "1m", "ATTEMPT_TIMEOUT": "20s"}
@@ -36,19 +36,16 @@ func Example() {
 	reader := env.New(getenv)
 	cfg := upstream.ReadConfig(reader)
 	if err := reader.Err(); err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	observer, err := observe.Start(context.Background(), "example", getenv, io.Discard)
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	client := upstream.NewSet(cfg, observer, http.NewServeMux()).New("staff-service", base)
 	answer, err := client.Do(context.Background(), http.MethodGet, "/driver/"+url.PathEscape("City Truck"), nil)
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	fmt.Println(answer.Status, string(answer.Body), "after", attempts.Load(), "attempts")
 	// Output:
