@@ -2,13 +2,12 @@ package observe_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 	"os"
 	"runtime"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -39,56 +38,22 @@ func setenv(t *testing.T, values map[string]string) {
 // start starts telemetry with the environment of the process. lines returns its log.
 func start(t *testing.T) (o *observe.Observer, lines func() []map[string]any) {
 	t.Helper()
-	log := new(buffer)
+	log := new(servertest.Buffer)
 	o = servertest.Must(observe.Start(t.Context(), "test", os.Getenv, log))
-	return o, func() (lines []map[string]any) {
-		for text := range strings.Lines(log.String()) {
-			var line map[string]any
-			if err := json.Unmarshal([]byte(text), &line); err != nil {
-				t.Fatalf("no JSON: %s", text)
-			}
-			lines = append(lines, line)
-		}
-		return lines
-	}
-}
-
-// buffer is a bytes.Buffer that is safe for concurrent use.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	return o, func() []map[string]any { return servertest.Lines(t, log.String()) }
 }
 
 // tracing switches on the export of traces, to a collector that counts its requests.
-func tracing(t *testing.T, values map[string]string) (exports func() int) {
+func tracing(t *testing.T, values map[string]string) (exports func() int64) {
 	t.Helper()
-	var mu sync.Mutex
-	n := 0
+	var n atomic.Int64
 	collector := servertest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		mu.Lock()
-		defer mu.Unlock()
-		n++
+		n.Add(1)
 	})
 	setenv(t, map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"})
 	setenv(t, values)
-	return func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return n
-	}
+	return n.Load
 }
 
 func TestOffByDefault(t *testing.T) {

@@ -84,37 +84,30 @@ func with(extra http.Header) http.Header {
 }
 
 func TestHeadersArePropagated(t *testing.T) {
-	o, lines := start(t)
-	if got, want := pass(t, o, true), with(travels); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %v\nwant %v", got, want)
-	}
-	// With tracing off, log lines have the caller's trace id.
-	if line := lines()[0]; line["trace_id"] != traceID || line["span_id"] != spanID {
-		t.Errorf("logged %v", line)
-	}
-}
-
-func TestPropagationOff(t *testing.T) {
-	o, lines := start(t)
-	if got := pass(t, o, false); !reflect.DeepEqual(got, own) {
-		t.Errorf("got %v, want %v", got, own)
-	}
-	if line := lines()[0]; line["trace_id"] != nil {
-		t.Errorf("logged %v", line)
-	}
-}
-
-// Without propagation, no header of the caller is sent on and each service has a trace of its own, with
-// tracing on too.
-func TestPropagationOffWithTracing(t *testing.T) {
-	tracing(t, nil)
-	o, lines := start(t)
-	defer o.Flush(t.Context())
-	if got := pass(t, o, false); !reflect.DeepEqual(got, own) {
-		t.Errorf("got %v, want %v", got, own)
-	}
-	if line := lines()[0]; line["trace_id"] == nil || line["trace_id"] == traceID {
-		t.Errorf("logged %v, want a trace of its own", line)
+	for name, tc := range map[string]struct {
+		propagate, tracing bool
+		want               http.Header
+		traced             func(logged any) bool
+	}{
+		// With tracing off, log lines have the caller's trace id.
+		"on":  {true, false, with(travels), func(logged any) bool { return logged == traceID }},
+		"off": {false, false, own, func(logged any) bool { return logged == nil }},
+		// Each service has a trace of its own.
+		"off, with tracing": {false, true, own, func(logged any) bool { return logged != nil && logged != traceID }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tc.tracing {
+				tracing(t, nil)
+			}
+			o, lines := start(t)
+			defer o.Flush(t.Context())
+			if got := pass(t, o, tc.propagate); !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("got  %v\nwant %v", got, tc.want)
+			}
+			if line := lines()[0]; !tc.traced(line["trace_id"]) || (line["span_id"] == spanID) != tc.propagate {
+				t.Errorf("logged %v", line)
+			}
+		})
 	}
 }
 

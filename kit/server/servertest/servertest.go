@@ -33,8 +33,7 @@ type Service struct {
 	done chan struct{}
 	err  error
 
-	mu  sync.Mutex
-	log bytes.Buffer
+	log Buffer
 }
 
 // patience is the longest wait for what should happen immediately. Only what hangs takes longer, however busy the
@@ -97,9 +96,7 @@ func (s *Service) follow(log io.Reader, listening chan<- struct{}) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		s.mu.Lock()
-		s.log.Write(append(lines.Bytes(), '\n'))
-		s.mu.Unlock()
+		_, _ = s.log.Write(append(lines.Bytes(), '\n'))
 		var line struct{ Msg, Addr, Admin string }
 		if s.AdminURL == "" && json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
 			if line.Addr != "" {
@@ -112,10 +109,24 @@ func (s *Service) follow(log io.Reader, listening chan<- struct{}) {
 }
 
 // Log returns what the service has logged so far.
-func (s *Service) Log() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
+func (s *Service) Log() string { return s.log.String() }
+
+// Buffer is a bytes.Buffer that is safe for concurrent use.
+type Buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // Line waits for a line of the log with the message msg and returns its attributes.
@@ -133,9 +144,15 @@ func (s *Service) Line(t testing.TB, msg string) (line map[string]any) {
 }
 
 // Lines returns the attributes of every line that the service has logged so far.
-func (s *Service) Lines(t testing.TB) (lines []map[string]any) {
+func (s *Service) Lines(t testing.TB) []map[string]any {
 	t.Helper()
-	for text := range strings.Lines(s.Log()) {
+	return Lines(t, s.Log())
+}
+
+// Lines returns the attributes of every line of a log.
+func Lines(t testing.TB, log string) (lines []map[string]any) {
+	t.Helper()
+	for text := range strings.Lines(log) {
 		var line map[string]any
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Fatalf("log line %s: %v", text, err)
