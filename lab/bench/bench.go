@@ -47,7 +47,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.New("bench: runs on Linux only: it reads CPU and memory from /proc")
 	}
-	r := &Result{machine: thisMachine(ctx, time.Now(), o.Quick)}
+	r := &Result{machine: machine{time.Now().UTC().Format(time.DateOnly), process.MachineModel(ctx), runtime.Version(), runtime.NumCPU(), o.Quick}}
 	if o.Bin == "" {
 		var err error
 		if o.Bin, err = local.Build(ctx, o.Root, services, o.Progress); err != nil {
@@ -115,8 +115,4 @@ type machine struct {
 	date, cpu, goVersion string
 	cores                int
 	quick                bool
-}
-
-func thisMachine(ctx context.Context, now time.Time, quick bool) machine {
-	return machine{now.UTC().Format(time.DateOnly), process.MachineModel(ctx), runtime.Version(), runtime.NumCPU(), quick}
 }

@@ -55,14 +55,14 @@ func (b *bench) gateway(ctx context.Context, r *Result) error {
 
 // sameAnswers returns an error unless all subjects return the same answer.
 func sameAnswers(ctx context.Context, subjects []group, path string) error {
-	first, err := ask(ctx, subjects[0][0].addr, path)
-	if err != nil {
-		return err
-	}
-	for _, s := range subjects[1:] {
+	var first string
+	for i, s := range subjects {
 		answer, err := ask(ctx, s[0].addr, path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s[0].name, err)
+		}
+		if i == 0 {
+			first = answer
 		}
 		if answer != first {
 			return fmt.Errorf("%s answers %q, %s %q: must be the same", s[0].name, answer, subjects[0][0].name, first)

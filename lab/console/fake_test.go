@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/envoy"
+	"fleetman.example/lab/scrape"
 )
 
 // fake is a fleet whose readings a test sets.
@@ -96,18 +95,9 @@ func (f *fake) Check(_ context.Context, promise int) (CheckResult, error) {
 
 // samples parses metrics.
 func samples(text string) model.Vector {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	all, err := scrape.Parse([]byte(text), Metrics...)
 	if err != nil {
 		panic(err)
-	}
-	all := model.Vector{}
-	for _, family := range families {
-		found, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{}, family)
-		if err != nil {
-			panic(err)
-		}
-		all = append(all, found...)
 	}
 	return all
 }

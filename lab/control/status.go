@@ -48,7 +48,7 @@ func (s *Status) Look(ctx context.Context, client *faults.Client, timeout time.D
 		if pod.State != "running" && pod.State != "terminating" {
 			continue
 		}
-		asking.Go(func() { breakers[i], _ = readBreakers(ctx, &client.HTTP, pod) })
+		asking.Go(func() { breakers[i] = readBreakers(ctx, &client.HTTP, pod) })
 		if pod.Port == 0 {
 			continue
 		}
@@ -65,8 +65,8 @@ func (s *Status) Look(ctx context.Context, client *faults.Client, timeout time.D
 }
 
 // readBreakers returns the breakers of a pod that are not closed.
-func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (breakers []Breaker, err error) {
-	state, err := faults.ReadResilience(ctx, client, pod)
+func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (breakers []Breaker) {
+	state, _ := faults.ReadResilience(ctx, client, pod) // empty without a response
 	for _, u := range state.Upstreams {
 		for _, e := range u.Endpoints {
 			if e.State != "closed" {
@@ -74,5 +74,5 @@ func readBreakers(ctx context.Context, client *http.Client, pod local.Pod) (brea
 			}
 		}
 	}
-	return breakers, err
+	return breakers
 }

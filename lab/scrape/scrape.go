@@ -75,7 +75,7 @@ func Get(ctx context.Context, client *http.Client, admin string, names ...string
 	}
 	var samples model.Vector
 	if err == nil {
-		samples, err = parse(text, names)
+		samples, err = Parse(text, names...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", admin, err)
@@ -83,7 +83,8 @@ func Get(ctx context.Context, client *http.Client, admin string, names ...string
 	return samples, nil
 }
 
-func parse(text []byte, names []string) (model.Vector, error) {
+// Parse returns the samples with the given names in a text: see Get.
+func Parse(text []byte, names ...string) (model.Vector, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(only(text, names)))
 	if err != nil {

@@ -67,9 +67,8 @@ func (o *output) print(cmd *cobra.Command, environ []string, value any, show fun
 	var err error
 	switch o.format {
 	case "json":
-		if text, err = json.MarshalIndent(value, "", "  "); err == nil {
-			text = append(text, '\n')
-		}
+		text, err = json.MarshalIndent(value, "", "  ")
+		text = append(text, '\n')
 	case "yaml":
 		text, err = yaml.Marshal(value)
 	default:
