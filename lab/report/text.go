@@ -16,7 +16,6 @@ type sheet struct {
 	before string // a line
 	Heads  []string
 	Rows   [][]string
-	after  string // a line
 }
 
 func (s sheet) text(w io.Writer) {
@@ -28,9 +27,6 @@ func (s sheet) text(w io.Writer) {
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	t.Flush()
-	if s.after != "" {
-		fmt.Fprintf(w, "%s\n", s.after)
-	}
 	fmt.Fprintln(w)
 }
 
@@ -44,9 +40,6 @@ func (s sheet) markdown(w io.Writer) {
 			row[i] = strings.NewReplacer("|", `\|`, "\n", " ").Replace(row[i])
 		}
 		fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
-	}
-	if s.after != "" {
-		fmt.Fprintf(w, "\n%s\n", s.after)
 	}
 	fmt.Fprintln(w)
 }
