@@ -71,16 +71,9 @@ func (c *checker) must(ok bool, path, format string, args ...any) {
 	c.problems = append(c.problems, p)
 }
 
-// given reports whether the file or a flag has a field: a 0 there is not the default.
-func (c *checker) given(path string) bool {
-	_, inFile := c.e.lines[path]
-	_, byFlag := c.e.flags[path]
-	return inFile || byFlag
-}
-
 // notEmpty notes a list that the file has without elements, although absence has a default.
 func (c *checker) notEmpty(path string, n int) {
-	c.must(n > 0 || !c.given(path), path, "empty: must be absent, or one at least")
+	c.must(n > 0 || !c.e.Has(path), path, "empty: must be absent, or one at least")
 }
 
 func (e *Experiment) check(figures []Figure) Problems {
@@ -105,7 +98,7 @@ func (e *Experiment) check(figures []Figure) Problems {
 	for i, seed := range e.Seeds {
 		c.must(seed >= 1 && seed <= maxSeed && !slices.Contains(e.Seeds[:i], seed), fmt.Sprintf("seeds[%d]", i), "%d: must be between 1 and %d, and there once", seed, uint64(maxSeed))
 	}
-	c.must(e.Repeats >= 1 && e.Repeats <= 100 || e.Repeats == 0 && !c.given("repeats"), "repeats", "%d: must be between 1 and 100", e.Repeats)
+	c.must(e.Repeats >= 1 && e.Repeats <= 100 || e.Repeats == 0 && !c.e.Has("repeats"), "repeats", "%d: must be between 1 and 100", e.Repeats)
 	c.goals(figures)
 	c.theory(figures)
 	return c.problems
@@ -175,7 +168,7 @@ func (c *checker) fillDefaults() {
 		}
 	}
 	for i := range e.Goals {
-		if e.Goals[i].Confidence == 0 && !c.given(fmt.Sprintf("goals[%d].confidence", i)) {
+		if e.Goals[i].Confidence == 0 && !c.e.Has(fmt.Sprintf("goals[%d].confidence", i)) {
 			e.Goals[i].Confidence = defaultConfidence
 		}
 	}

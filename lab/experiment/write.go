@@ -164,26 +164,24 @@ func (e *Experiment) MadeBy(flag, path string) {
 // Field returns the path of a part of an arm: of the arm that has it, or of the one that it is from, or of
 // the fleet.
 func (e *Experiment) Field(arm, part string) string {
-	c := &checker{e: e}
 	i := e.index(arm)
-	for at := i; at >= 0; {
-		if path := fmt.Sprintf("arms[%d].%s", at, part); c.given(path) {
+	for at, later := i, len(e.Arms); at >= 0 && at < later; at, later = e.index(e.Arms[at].From), at { // each is from an earlier one
+		if path := fmt.Sprintf("arms[%d].%s", at, part); e.Has(path) {
 			return path
 		}
-		from := e.index(e.Arms[at].From)
-		if from >= at {
-			break
-		}
-		at = from
 	}
-	if path := "fleet." + part; c.given(path) {
+	if path := "fleet." + part; e.Has(path) {
 		return path
 	}
 	return fmt.Sprintf("arms[%d].%s", i, part)
 }
 
-// Has reports whether the file, or a flag, has a field: its value is no default.
-func (e *Experiment) Has(path string) bool { return (&checker{e: e}).given(path) }
+// Has reports whether the file, or a flag, has a field: its value is no default, also if it is 0.
+func (e *Experiment) Has(path string) bool {
+	_, inFile := e.lines[path]
+	_, byFlag := e.flags[path]
+	return inFile || byFlag
+}
 
 // Changed forgets the text and the lines of the file: the experiment is no longer
 // the same.
