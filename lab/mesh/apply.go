@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"fleetman.example/lab/local"
@@ -146,13 +145,10 @@ func (m *Mesh) switchTo(ctx context.Context, change *local.Change, before, objec
 			return nil, err
 		}
 	}
-	var analysis []string
-	var analyzing sync.WaitGroup
-	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
-	if err = m.awaitApplied(ctx, failures); err == nil {
+	analysis, err := m.awaitAnalyzed(ctx, objects, failures)
+	if err == nil {
 		err = m.openNodePorts()
 	}
-	analyzing.Wait() // before the old objects may be restored
 	if err != nil {
 		return nil, err
 	}

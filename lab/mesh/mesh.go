@@ -135,11 +135,7 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 	m.running.Go(m.watchRefusals)
 	proxies := m.allProxies()
 	m.watchAll(proxies) // before awaitApplied: a proxy never applies an update that it rejects
-	var analysis []string
-	var analyzing sync.WaitGroup
-	analyzing.Go(func() { analysis = m.analyze(ctx, objects) })
-	err = m.awaitApplied(ctx, 0)
-	analyzing.Wait()
+	analysis, err := m.awaitAnalyzed(ctx, objects, 0)
 	if err != nil {
 		m.Stop()
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fleetman.example/lab/manifest"
@@ -99,6 +100,15 @@ func (m *Mesh) analyze(ctx context.Context, objects *manifest.Objects) []string 
 		return []string{fmt.Sprintf("istioctl analyze: %v: %s", err, strings.Join(strings.Fields(stderr.String()), " "))}
 	}
 	return notes
+}
+
+// awaitAnalyzed is awaitApplied, and also returns the warnings of istioctl analyze, which runs meanwhile.
+func (m *Mesh) awaitAnalyzed(ctx context.Context, objects *manifest.Objects, failures int) (warnings []string, err error) {
+	var analyzing sync.WaitGroup
+	analyzing.Go(func() { warnings = m.analyze(ctx, objects) })
+	err = m.awaitApplied(ctx, failures)
+	analyzing.Wait() // before the old objects may be restored
+	return warnings, err
 }
 
 // findings returns one line for each message of istioctl analyze about an object

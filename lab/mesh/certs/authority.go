@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"regexp"
@@ -58,7 +57,6 @@ func NewAuthority() (*Authority, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		Subject:               pkix.Name{Organization: []string{Domain}, CommonName: "fleetman"},
-		SerialNumber:          big.NewInt(1),
 		NotBefore:             now.Add(-time.Minute),
 		NotAfter:              now.Add(authorityLifetime),
 		IsCA:                  true,
@@ -81,10 +79,7 @@ func NewAuthority() (*Authority, error) {
 func (a *Authority) Root() []byte { return bytes.Clone(a.root) }
 
 // Certificate is a workload's certificate and key, in PEM.
-type Certificate struct {
-	Chain, Key []byte
-	NotAfter   time.Time
-}
+type Certificate struct{ Chain, Key []byte }
 
 // Issue makes a key and signs a certificate for it. The certificate is valid for client and server
 // authentication, for the given time, and for the addresses.
@@ -99,19 +94,14 @@ func (a *Authority) Issue(id Identity, lifetime time.Duration, addresses ...net.
 	if err != nil {
 		return fail(err)
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return fail(err)
-	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(1)),
-		NotBefore:    now.Add(-time.Minute),
-		NotAfter:     now.Add(lifetime),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		URIs:         []*url.URL{id.URI()},
-		IPAddresses:  addresses,
+		NotBefore:   now.Add(-time.Minute),
+		NotAfter:    now.Add(lifetime),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		URIs:        []*url.URL{id.URI()},
+		IPAddresses: addresses,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
@@ -121,7 +111,7 @@ func (a *Authority) Issue(id Identity, lifetime time.Duration, addresses ...net.
 	if err != nil {
 		return fail(err)
 	}
-	return Certificate{Chain: block("CERTIFICATE", der), Key: block("PRIVATE KEY", private), NotAfter: template.NotAfter}, nil
+	return Certificate{Chain: block("CERTIFICATE", der), Key: block("PRIVATE KEY", private)}, nil
 }
 
 func block(kind string, der []byte) []byte {

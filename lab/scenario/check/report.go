@@ -28,10 +28,7 @@ func WriteLine(w io.Writer, r Result) error {
 }
 
 func controlNote(r Result) string {
-	switch {
-	case r.Control == nil:
-		return ""
-	case r.Control.Broken:
+	if r.Control != nil && r.Control.Broken {
 		return "broken " + r.Control.Change + ", "
 	}
 	return ""

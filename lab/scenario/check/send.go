@@ -180,18 +180,22 @@ func do(ctx context.Context, route Route, r *scenario.Requests, by *visitor, che
 		request.Host = r.Host
 	}
 	request.Header.Set(Header, check)
-	by.addCookies(request)
-	transport := &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return route.Dial(ctx, source) },
-		DisableKeepAlives:  true,
-		DisableCompression: true,
+	client := http.Client{
+		Transport: &http.Transport{
+			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return route.Dial(ctx, source) },
+			DisableKeepAlives:  true,
+			DisableCompression: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	response, err := transport.RoundTrip(request)
+	if by != nil {
+		client.Jar = by.jar
+	}
+	response, err := client.Do(request)
 	if err != nil {
-		return Record{Failure: err.Error(), Reset: isReset(err)}
+		return Record{Failure: errors.Unwrap(err).Error(), Reset: isReset(err)} // without the method and the URL
 	}
 	defer response.Body.Close()
-	by.keepCookies(response)
 	record = Record{Status: response.StatusCode, Header: response.Header}
 	if record.Body, err = io.ReadAll(io.LimitReader(response.Body, maxBody)); err != nil {
 		record.Failure = "read the body: " + err.Error()
