@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
 )
@@ -120,7 +121,7 @@ func TestTelemetryPods(t *testing.T) {
 func TestTelemetryOnOneMachine(t *testing.T) {
 	objects := with(t, copyOf(t), "telemetry")
 	network := nettest.Network(t)
-	err := local.CheckStart(objects, local.Options{Bin: fakes(t), State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
+	err := local.CheckStart(objects, local.Options{Bin: fakes.Dir(t), State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
 	assert.NoError(t, err)
 	assert.Contains(t, strings.Join(local.LeftOut(objects, false), "\n"), manifest.Telemetry, "a note about the tools")
 }

@@ -2,8 +2,6 @@ package k8stest
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
 )
@@ -22,7 +21,7 @@ import (
 // TestUp starts every scenario's pods, with fake programs, as fleetman up does, and checks the notes about
 // objects that it does not apply.
 func TestUp(t *testing.T) {
-	bin := fakes(t)
+	bin := fakes.Dir(t)
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
 			objects := load(t, filepath.Join(k8s, "scenarios", name))
@@ -53,17 +52,4 @@ func TestUp(t *testing.T) {
 			}
 		})
 	}
-}
-
-// fakes returns a directory with a fake of every program.
-func fakes(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	first := filepath.Join(dir, "webapp")
-	out, err := exec.Command("go", "build", "-o", first, "../local/testdata/fake").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	for _, name := range []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry"} {
-		require.NoError(t, os.Link(first, filepath.Join(dir, name)))
-	}
-	return dir
 }

@@ -2,8 +2,6 @@ package lint
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh"
 	"fleetman.example/lab/mesh/meshtest"
@@ -56,12 +55,9 @@ func TestDump(t *testing.T) {
 func startMesh(t *testing.T) *mesh.Mesh {
 	t.Helper()
 	binaries := meshtest.Binaries(t)
-	bin := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput()
-	require.NoError(t, err, "build the stand-in: %s", out)
 	network := nettest.Network(t)
 	options := mesh.Options{Binaries: binaries, Local: local.Options{
-		Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
+		Bin: fakes.Dir(t), State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network), Environ: os.Environ(), Progress: func(line string) { t.Log(line) },
 	}}
 	m, err := mesh.Start(t.Context(), objectsOf(t, "connectionPool: {http: {maxRetries: 8}}", ""), options)
 	require.NoError(t, err)

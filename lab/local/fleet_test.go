@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/wants"
@@ -37,16 +37,7 @@ var fakeBin = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	first := filepath.Join(dir, sixPrograms[0])
-	if out, err := exec.Command("go", "build", "-o", first, "./testdata/fake").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the fake: %w: %s", err, out)
-	}
-	for _, name := range sixPrograms[1:] {
-		if err := os.Link(first, filepath.Join(dir, name)); err != nil {
-			return "", err
-		}
-	}
-	return dir, nil
+	return dir, fakes.Build(dir)
 })
 
 func TestMain(m *testing.M) {

@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/wants"
 )
 
-var sixPrograms = programs{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
+var sixPrograms = programs(fakes.Programs)
 
 func TestProgram(t *testing.T) {
 	for image, want := range map[string]string{

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fleetman.example/lab/local"
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
 	"fleetman.example/lab/mesh/meshtest"
@@ -121,10 +121,6 @@ func TestARejectedUpdateFailsTheCheck(t *testing.T) {
 
 // TestKillInNamespace kills a pod of a namespace other than the default one.
 func TestKillInNamespace(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "staff-service"), "../local/testdata/fake").CombinedOutput(); err != nil {
-		t.Fatalf("build the fake: %v: %s", err, out)
-	}
 	objects, err := manifest.Decode("fleet.yaml", []byte(`apiVersion: apps/v1
 kind: Deployment
 metadata: {name: staff, namespace: apart}
@@ -132,7 +128,7 @@ spec: {selector: {matchLabels: {app: staff}}, template: {metadata: {labels: {app
 `))
 	require.NoError(t, err)
 	network := nettest.Network(t)
-	fleet, err := local.Start(t.Context(), &manifest.Objects{All: objects}, local.Options{Bin: bin, State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
+	fleet, err := local.Start(t.Context(), &manifest.Objects{All: objects}, local.Options{Bin: fakes.Dir(t), State: t.TempDir(), Network: network, NodeAddress: nettest.Node(network)})
 	require.NoError(t, err)
 	defer fleet.Stop()
 	require.NoError(t, Running(fleet, nil).Kill(t.Context(), "staff"))

@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"fleetman.example/lab/cluster"
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/usage"
 )
 
 // TestInterrupted: a command that Ctrl-C ends before it is done says so, in one
 // line, and exits with 130, wherever it was.
 func TestInterrupted(t *testing.T) {
-	bin := fakes(t, "staff-service", "position-simulator", "position-tracker", "vehicle-telemetry", "api-gateway", "webapp")
+	bin := fakes.Dir(t)
 	network := networkOf(t)
 	out := filepath.Join(t.TempDir(), "my records")
 	root := inRoot(t).root

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 
 	"fleetman.example/lab/bench"
 	"fleetman.example/lab/control"
+	"fleetman.example/lab/local/fakes"
 	"fleetman.example/lab/nettest"
 	"fleetman.example/lab/wants"
 )
@@ -91,17 +91,6 @@ func inBackground(t *testing.T, args ...string) *background {
 	b := &background{done: make(chan int, 1), stop: stop}
 	go func() { b.done <- run(ctx, args, os.Environ(), &b.stdout, &b.stderr) }()
 	return b
-}
-
-// fakes returns a directory in which the services' programs are fakes.
-func fakes(t *testing.T, names ...string) string {
-	t.Helper()
-	bin := t.TempDir()
-	for _, name := range names {
-		out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), "../../local/testdata/fake").CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
-	return bin
 }
 
 // write writes a file in a new directory and returns its path.
@@ -236,7 +225,7 @@ func TestBadManifest(t *testing.T) {
 
 // TestUp runs a fleet of fakes and talks to it as a user would.
 func TestUp(t *testing.T) {
-	bin := fakes(t, "staff-service", "webapp")
+	bin := fakes.Dir(t)
 	network := networkOf(t)
 	state := filepath.Join(t.TempDir(), strings.Repeat("a-long-name", 12)) // longer than a socket's address may be
 	up := inBackground(t, "up", "--bin", bin, "--state", state, "--network", network+"0/24", "--node-address", network+"250", "--logs",
@@ -323,6 +312,6 @@ func TestUpNotReady(t *testing.T) {
 	want := `staff-service: "FAKE_EXIT": is not in the manifests, and the variables of the program are not known` + "\n" +
 		"fleetman: pod staff-service-0: given up because it failed 5 times, last with exit status 3; its log is " +
 		state + "/logs/staff-service-0.log, which ends with\n  fake: FAKE_EXIT is set\n"
-	expect(t, exitFailure, "", want, "up", "--bin", fakes(t, "staff-service"), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
+	expect(t, exitFailure, "", want, "up", "--bin", fakes.Dir(t), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
 		"--restart-backoff", "1ms", "--set", "staff-service:FAKE_EXIT=3", "../../../k8s/base/staff-service.yaml")
 }

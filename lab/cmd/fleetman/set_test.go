@@ -9,13 +9,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/local/fakes"
 )
 
 // TestSet changes a running fleet of fakes. What the command prints holds when it returns; a failure shows what the
 // new pod's program printed, and changes nothing.
 func TestSet(t *testing.T) {
 	state, network := t.TempDir(), networkOf(t)
-	up := inBackground(t, "up", "--bin", fakes(t, "webapp"), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
+	up := inBackground(t, "up", "--bin", fakes.Dir(t), "--state", state, "--network", network+"0/24", "--node-address", network+"250",
 		"--restart-backoff", "1ms", "../../../k8s/base/webapp.yaml")
 	await(t, "the fleet", func() bool { return strings.Contains(up.stderr.String(), "; Ctrl-C ends it\n") })
 	pods := func() (list podList) {
