@@ -44,7 +44,7 @@ func (e *Experiment) Check(figures []Figure) error {
 
 // checker collects mistakes.
 type checker struct {
-	e        *Experiment
+	*Experiment
 	problems Problems
 }
 
@@ -56,15 +56,15 @@ func (c *checker) must(ok bool, path, format string, args ...any) {
 		return
 	}
 	p := Problem{Field: path, Text: fmt.Sprintf(format, args...)}
-	if c.e.lines != nil {
-		p.Source = c.e.Source
+	if c.lines != nil {
+		p.Source = c.Source
 	}
 	for around := path; ; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
-		if flag, made := c.e.flags[around]; made {
+		if flag, made := c.flags[around]; made {
 			p.Source, p.Field = "", strings.TrimSuffix(flag+": "+strings.TrimPrefix(path[len(around):], "."), ": ")
 			break
 		}
-		if p.Line = c.e.lines[around]; p.Line > 0 || around == "" {
+		if p.Line = c.lines[around]; p.Line > 0 || around == "" {
 			break
 		}
 	}
@@ -73,11 +73,11 @@ func (c *checker) must(ok bool, path, format string, args ...any) {
 
 // notEmpty notes a list that the file has without elements, although absence has a default.
 func (c *checker) notEmpty(path string, n int) {
-	c.must(n > 0 || !c.e.Has(path), path, "empty: must be absent, or one at least")
+	c.must(n > 0 || !c.Has(path), path, "empty: must be absent, or one at least")
 }
 
 func (e *Experiment) check(figures []Figure) Problems {
-	c := &checker{e: e}
+	c := &checker{Experiment: e}
 	if !c.complete() {
 		return c.problems // what follows looks at every point of the sweep
 	}
@@ -98,7 +98,7 @@ func (e *Experiment) check(figures []Figure) Problems {
 	for i, seed := range e.Seeds {
 		c.must(seed >= 1 && seed <= maxSeed && !slices.Contains(e.Seeds[:i], seed), fmt.Sprintf("seeds[%d]", i), "%d: must be between 1 and %d, and there once", seed, uint64(maxSeed))
 	}
-	c.must(e.Repeats >= 1 && e.Repeats <= 100 || e.Repeats == 0 && !c.e.Has("repeats"), "repeats", "%d: must be between 1 and 100", e.Repeats)
+	c.must(e.Repeats >= 1 && e.Repeats <= 100 || e.Repeats == 0 && !c.Has("repeats"), "repeats", "%d: must be between 1 and 100", e.Repeats)
 	c.goals(figures)
 	c.theory(figures)
 	return c.problems
@@ -106,12 +106,27 @@ func (e *Experiment) check(figures []Figure) Problems {
 
 // complete fills in the defaults, unless there are too many runs.
 func (c *checker) complete() bool {
-	e := c.e
 	if c.runs() > maxRuns {
-		c.must(false, "", "%d arms, %d faults, %d seeds, %d repeats, and the sweep's values: must be at most %d runs", len(e.Arms), max(1, len(e.Faults)), max(1, len(e.Seeds)), max(1, e.Repeats), maxRuns)
+		c.must(false, "", "%d arms, %d faults, %d seeds, %d repeats, and the sweep's values: must be at most %d runs", len(c.Arms), max(1, len(c.Faults)), max(1, len(c.Seeds)), max(1, c.Repeats), maxRuns)
 		return false
 	}
-	c.fillDefaults()
+	c.notEmpty("faults", len(c.Faults))
+	if len(c.Faults) == 0 {
+		c.Faults = []Fault{{Name: Healthy, Meaning: "no fault: what each arm costs"}}
+	}
+	for _, fault := range c.Faults {
+		for j := range fault.Inject {
+			if r := &fault.Inject[j].Replicas; !r.All && len(r.Names) == 0 && r.Some == 0 && r.Swept == "" {
+				r.Some = 1
+			}
+		}
+	}
+	for i := range c.Goals {
+		if c.Goals[i].Confidence == 0 && !c.Has(fmt.Sprintf("goals[%d].confidence", i)) {
+			c.Goals[i].Confidence = defaultConfidence
+		}
+	}
+	c.fillLoad(&c.Load)
 	return true
 }
 
@@ -126,22 +141,21 @@ func (e *Experiment) faultNames() []string {
 // runs returns how many runs there are, or a number above maxRuns. The points of the
 // sweep are counted, not made: there may be too many to have in memory.
 func (c *checker) runs() (all int) {
-	e := c.e
-	if len(e.Arms) > maxRuns || len(e.Faults) > maxRuns {
+	if len(c.Arms) > maxRuns || len(c.Faults) > maxRuns {
 		return maxRuns + 1
 	}
 	var faults [][]string // the names of the axes that each uses
-	for _, fault := range e.Faults {
+	for _, fault := range c.Faults {
 		faults = append(faults, placeholders(fault))
 	}
 	if len(faults) == 0 {
 		faults = [][]string{nil}
 	}
-	for _, arm := range e.Arms {
-		ofArm := placeholders(e.whole(arm))
+	for _, arm := range c.Arms {
+		ofArm := placeholders(c.whole(arm))
 		for _, ofFault := range faults {
-			each := min(max(1, len(e.Seeds)), maxRuns+1) * min(max(1, e.Repeats), maxRuns+1)
-			for _, axis := range e.Sweep {
+			each := min(max(1, len(c.Seeds)), maxRuns+1) * min(max(1, c.Repeats), maxRuns+1)
+			for _, axis := range c.Sweep {
 				if slices.Contains(ofArm, axis.Name) || slices.Contains(ofFault, axis.Name) {
 					each = min(each*max(1, len(axis.Values)), maxRuns+1)
 				}
@@ -152,27 +166,6 @@ func (c *checker) runs() (all int) {
 		}
 	}
 	return all
-}
-
-func (c *checker) fillDefaults() {
-	e := c.e
-	c.notEmpty("faults", len(e.Faults))
-	if len(e.Faults) == 0 {
-		e.Faults = []Fault{{Name: Healthy, Meaning: "no fault: what each arm costs"}}
-	}
-	for i := range e.Faults {
-		for j := range e.Faults[i].Inject {
-			if r := &e.Faults[i].Inject[j].Replicas; !r.All && len(r.Names) == 0 && r.Some == 0 && r.Swept == "" {
-				r.Some = 1
-			}
-		}
-	}
-	for i := range e.Goals {
-		if e.Goals[i].Confidence == 0 && !c.e.Has(fmt.Sprintf("goals[%d].confidence", i)) {
-			e.Goals[i].Confidence = defaultConfidence
-		}
-	}
-	c.fillLoad(&e.Load)
 }
 
 // nameForm is that of arms, faults and streams: the words of a table's head.
@@ -190,16 +183,16 @@ func (c *checker) names(path string, names []string) {
 }
 
 func (c *checker) arms() {
-	arms := c.e.Arms
+	arms := c.Arms
 	c.must(len(arms) > 0, "arms", "empty: must be one at least")
-	c.names("arms", c.e.armNames())
-	c.must(c.e.Fleet.Name == "" && c.e.Fleet.From == "" && c.e.Fleet.Target == "", "fleet", "name, from, target: must be those of an arm")
-	c.parts("fleet", c.e.Fleet)
+	c.names("arms", c.armNames())
+	c.must(c.Fleet.Name == "" && c.Fleet.From == "" && c.Fleet.Target == "", "fleet", "name, from, target: must be those of an arm")
+	c.parts("fleet", c.Fleet)
 	for i, arm := range arms {
 		path := fmt.Sprintf("arms[%d]", i)
 		before := slices.ContainsFunc(arms[:i], func(other Arm) bool { return other.Name == arm.From })
 		c.must(arm.From == "" || before, path+".from", "%.60q: must be an arm before this one", arm.From)
-		c.must(arm.From != "" && !before || len(c.e.whole(arm).Manifests) > 0, path+".manifests", "empty: must be a directory or a file, here, in the arm that it is from or in the fleet")
+		c.must(arm.From != "" && !before || len(c.whole(arm).Manifests) > 0, path+".manifests", "empty: must be a directory or a file, here, in the arm that it is from or in the fleet")
 		c.parts(path, arm)
 	}
 }
@@ -211,7 +204,7 @@ func (c *checker) parts(path string, a Arm) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Replicas)) {
 		count := a.Replicas[name]
-		for _, at := range c.e.points(count) {
+		for _, at := range c.points(count) {
 			_, err := Count(at.fill(string(count))).number()
 			c.must(err == nil || len(at) == 0, path+".replicas."+name, "%v", err) // without a sweep the decoder has said so
 		}
@@ -232,8 +225,8 @@ func (c *checker) parts(path string, a Arm) {
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *checker) faults() {
-	c.names("faults", c.e.faultNames())
-	for i, fault := range c.e.Faults {
+	c.names("faults", c.faultNames())
+	for i, fault := range c.Faults {
 		c.notEmpty(fmt.Sprintf("faults[%d].inject", i), len(fault.Inject))
 		for j, in := range fault.Inject {
 			path := fmt.Sprintf("faults[%d].inject[%d]", i, j)
@@ -243,7 +236,7 @@ func (c *checker) faults() {
 				_, _, err := in.Action.Parse()
 				c.must(err == nil, path+".action", "%v", err)
 			}
-			for _, at := range c.e.points(in.Replicas) {
+			for _, at := range c.points(in.Replicas) {
 				_, err := in.Replicas.at(at)
 				c.must(err == nil || len(at) == 0, path+".replicas", "%v", err) // without a value, the mistake is the sweep's
 			}
@@ -255,8 +248,8 @@ var axisForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
 
 func (c *checker) sweep() {
 	var names []string
-	used := append(placeholders(c.e.Arms), append(placeholders(c.e.Faults), placeholders(c.e.Fleet)...)...)
-	for i, axis := range c.e.Sweep {
+	used := append(placeholders(c.Arms), append(placeholders(c.Faults), placeholders(c.Fleet)...)...)
+	for i, axis := range c.Sweep {
 		path := fmt.Sprintf("sweep[%d]", i)
 		c.must(axisForm.MatchString(axis.Name) && !slices.Contains(names, axis.Name), path+".name", "%.60q: must be letters and digits, and there once", axis.Name)
 		c.must(slices.Contains(used, axis.Name), path+".name", "%.60q: must be in an arm or in a fault, as ${%s}; the load is the same for all", axis.Name, axis.Name)
@@ -272,7 +265,7 @@ func (c *checker) sweep() {
 	for _, part := range []struct {
 		path  string
 		value any
-	}{{"fleet", c.e.Fleet}, {"arms", c.e.Arms}, {"faults", c.e.Faults}} {
+	}{{"fleet", c.Fleet}, {"arms", c.Arms}, {"faults", c.Faults}} {
 		for _, text := range badPlaceholders(part.value) {
 			c.must(false, part.path, "%.60q: must be ${NAME}, of letters and digits, with a value of the sweep", text)
 		}
@@ -281,7 +274,7 @@ func (c *checker) sweep() {
 
 // Problem is a mistake in a field that a file, or its manifests, showed later.
 func (e *Experiment) Problem(path, format string, args ...any) Problem {
-	c := &checker{e: e}
+	c := &checker{Experiment: e}
 	c.must(false, path, format, args...)
 	return c.problems[0]
 }

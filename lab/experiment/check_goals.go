@@ -28,14 +28,14 @@ func (c *checker) figure(path, name string, figures []Figure) Figure {
 }
 
 func (c *checker) goals(figures []Figure) {
-	for i, g := range c.e.Goals {
+	for i, g := range c.Goals {
 		path := fmt.Sprintf("goals[%d]", i)
 		figure := c.figure(path+".figure", g.Figure, figures)
-		c.oneOf(path+".arm", g.Arm, c.e.armNames())
-		c.oneOf(path+".fault", g.Fault, c.e.faultNames())
+		c.oneOf(path+".arm", g.Arm, c.armNames())
+		c.oneOf(path+".fault", g.Fault, c.faultNames())
 		if g.Over != "" {
-			c.oneOf(path+".over", g.Over, c.e.armNames())
-			for _, axis := range c.e.unpaired(g) {
+			c.oneOf(path+".over", g.Over, c.armNames())
+			for _, axis := range c.unpaired(g) {
 				c.must(false, path+".over", "%.60q: swept by %s, which neither the arm %q nor the fault %q is: must have one value for each of theirs", g.Over, axis, g.Arm, g.Fault)
 			}
 		}
@@ -45,7 +45,7 @@ func (c *checker) goals(figures []Figure) {
 		}
 		c.bound(path+".atLeast", g.AtLeast)
 		c.bound(path+".atMost", g.AtMost)
-		c.must(!slices.Contains(c.e.Goals[:i], g), path, "%s: must be there once", g)
+		c.must(!slices.Contains(c.Goals[:i], g), path, "%s: must be there once", g)
 	}
 }
 
@@ -74,14 +74,14 @@ func (e *Experiment) unpaired(g Goal) (axes []string) {
 }
 
 func (c *checker) theory(figures []Figure) {
-	for i, t := range c.e.Theory {
+	for i, t := range c.Theory {
 		path := fmt.Sprintf("theory[%d]", i)
 		c.figure(path+".figure", t.Figure, figures)
 		if t.Arm != "" {
-			c.oneOf(path+".arm", t.Arm, c.e.armNames())
+			c.oneOf(path+".arm", t.Arm, c.armNames())
 		}
 		if t.Fault != "" {
-			c.oneOf(path+".fault", t.Fault, c.e.faultNames())
+			c.oneOf(path+".fault", t.Fault, c.faultNames())
 		}
 		c.must(t.Formula != "", path+".formula", "missing: must be a formula of the sweep's values")
 		c.bound(path+".formula", t.Formula)
@@ -113,14 +113,14 @@ func (c *checker) bound(path string, b Bound) {
 	}
 	known, numbers := true, true
 	for _, name := range b.names() {
-		i := slices.IndexFunc(c.e.Sweep, func(a Axis) bool { return a.Name == name })
+		i := slices.IndexFunc(c.Sweep, func(a Axis) bool { return a.Name == name })
 		known = known && i >= 0
 		numbers = (i < 0 || c.numbers(path, i)) && numbers
 	}
 	if c.must(known, path, "%.60q: must be a number, or a formula with the names of the sweep's values alone", string(b)); !known || !numbers {
 		return
 	}
-	for _, at := range c.e.pointsOf(b.names()) {
+	for _, at := range c.pointsOf(b.names()) {
 		v, err := b.Value(at)
 		if c.must(err == nil, path, "%v", err); err != nil {
 			return
@@ -135,7 +135,7 @@ func (c *checker) bound(path string, b Bound) {
 // numbers reports whether the values of an axis are numbers, as the formula at path needs, and
 // notes those that are not, once for all formulas.
 func (c *checker) numbers(path string, axis int) bool {
-	values := c.e.Sweep[axis].Values
+	values := c.Sweep[axis].Values
 	all := len(values) > 0 // else that is a mistake of its own
 	for i, value := range values {
 		if _, ok := (Point{"": string(value)}).Number(""); !ok {

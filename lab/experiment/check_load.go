@@ -13,7 +13,7 @@ import (
 )
 
 func (c *checker) fillLoad(l *Load) {
-	if l.Rate == 0 && !c.e.Has("load.rate") && len(l.Steps) == 0 && l.Ramp == nil {
+	if l.Rate == 0 && !c.Has("load.rate") && len(l.Steps) == 0 && l.Ramp == nil {
 		l.Rate = 10
 	}
 	c.notEmpty("load.streams", len(l.Streams))
@@ -30,7 +30,7 @@ func (c *checker) fillLoad(l *Load) {
 		if s.Method == "" {
 			s.Method = "GET"
 		}
-		if s.Share == 0 && !c.e.Has(fmt.Sprintf("load.streams[%d].share", i)) {
+		if s.Share == 0 && !c.Has(fmt.Sprintf("load.streams[%d].share", i)) {
 			s.Share = 1
 		}
 		if s.Name == "" && len(l.Streams) == 1 {
@@ -40,13 +40,13 @@ func (c *checker) fillLoad(l *Load) {
 }
 
 func (c *checker) load() {
-	l := c.e.Load
+	l := c.Load
 	c.rates()
 	c.must(l.Timeout > 0 && l.Timeout <= maxPhase, "load.timeout", "%v: must be more than 0s, and at most 1h", l.Timeout)
 	c.must(l.MaxInFlight >= 1 && l.MaxInFlight <= 100_000, "load.maxInFlight", "%d: must be between 1 and 100000", l.MaxInFlight)
-	c.must(l.Jobs >= 1 && l.Jobs <= maxJobs || l.Jobs == 0 && !c.e.Has("load.jobs"), "load.jobs", "%d: must be between 1 and %d", l.Jobs, maxJobs)
+	c.must(l.Jobs >= 1 && l.Jobs <= maxJobs || l.Jobs == 0 && !c.Has("load.jobs"), "load.jobs", "%d: must be between 1 and %d", l.Jobs, maxJobs)
 	c.must(l.Jobs < 2 || l.From == "", "load.jobs", "%d: must be 1 with load.from, a pod of which sends the load", l.Jobs)
-	c.must(l.Target != "" && (len(l.Streams) > 0 || c.e.Has("load.streams")), "load.target", "%.60q: must be %s, %s, %s, or, with load.streams, another Service", l.Target, TargetGateway, TargetIngress, TargetPage)
+	c.must(l.Target != "" && (len(l.Streams) > 0 || c.Has("load.streams")), "load.target", "%.60q: must be %s, %s, %s, or, with load.streams, another Service", l.Target, TargetGateway, TargetIngress, TargetPage)
 	c.names("load.streams", collect(l.Streams, func(s Stream) string { return s.Name }))
 	for i, s := range l.Streams {
 		c.stream(fmt.Sprintf("load.streams[%d]", i), s)
@@ -56,15 +56,15 @@ func (c *checker) load() {
 
 // rates checks that there is a rate, or steps, or a ramp, and each rate of them.
 func (c *checker) rates() {
-	l := c.e.Load
+	l := c.Load
 	ways := 0
-	for _, set := range []bool{l.Rate != 0 || c.e.Has("load.rate"), len(l.Steps) > 0, l.Ramp != nil} {
+	for _, set := range []bool{l.Rate != 0 || c.Has("load.rate"), len(l.Steps) > 0, l.Ramp != nil} {
 		if set {
 			ways++
 		}
 	}
 	c.must(ways == 1, "load", "%d of rate, steps and ramp: must be one of them", ways)
-	if l.Rate != 0 || c.e.Has("load.rate") {
+	if l.Rate != 0 || c.Has("load.rate") {
 		c.rate("load.rate", l.Rate)
 	}
 	c.steps()
@@ -75,9 +75,9 @@ func (c *checker) rates() {
 }
 
 func (c *checker) rate(path string, rate float64) {
-	most := maxRate * min(max(1, c.e.Load.Jobs), maxJobs)
+	most := maxRate * min(max(1, c.Load.Jobs), maxJobs)
 	got := fmt.Sprint(rate)
-	if rate == 0 && !c.e.Has(path) {
+	if rate == 0 && !c.Has(path) {
 		got = "missing"
 	}
 	c.must(rate >= minRate && rate <= float64(most), path, "%s: must be between %v and %d requests per second", got, minRate, most)
@@ -85,14 +85,14 @@ func (c *checker) rate(path string, rate float64) {
 
 // steps checks the steps, each of which must begin before the load's end.
 func (c *checker) steps() {
-	steps := c.e.Load.Steps
+	steps := c.Load.Steps
 	c.notEmpty("load.steps", len(steps))
-	lasts, begins := c.e.Phases.Healthy+c.e.Phases.Fault+c.e.Phases.After, Duration(0)
+	lasts, begins := c.Phases.Healthy+c.Phases.Fault+c.Phases.After, Duration(0)
 	for i, step := range steps {
 		path := fmt.Sprintf("load.steps[%d]", i)
 		c.rate(path+".rate", step.Rate)
 		if i == len(steps)-1 {
-			c.must(step.For == 0 && !c.e.Has(path+".for"), path+".for", "%v: must be absent in the last step, which lasts as long as the load", step.For)
+			c.must(step.For == 0 && !c.Has(path+".for"), path+".for", "%v: must be absent in the last step, which lasts as long as the load", step.For)
 		} else {
 			c.must(step.For > 0 && step.For <= maxPhase, path+".for", "%v: must be more than 0s, and at most 1h", step.For)
 		}
@@ -102,7 +102,7 @@ func (c *checker) steps() {
 }
 
 func (c *checker) vehicles() {
-	l := c.e.Load
+	l := c.Load
 	c.notEmpty("load.vehicles", len(l.Vehicles))
 	for i, vehicle := range l.Vehicles {
 		c.must(vehicle != "", fmt.Sprintf("load.vehicles[%d]", i), "empty: must be the name of a vehicle")

@@ -103,7 +103,7 @@ func Recorded(data []byte, figures []Figure) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checker{e: e}
+	c := &checker{Experiment: e}
 	if c.complete() {
 		c.problems = nil
 		c.theory(figures)
