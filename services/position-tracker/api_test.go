@@ -166,8 +166,6 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/history/Nobody", "", 404, `vehicle \"Nobody\" never seen`},
 		{"GET", "/vehicles/a%2Fb", "", 400, "name: "},
 		{"GET", "/history/%2e%2e", "", 400, "name: "},
-		{"GET", "/vehicles/x%0Ay", "", 400, "name: "},
-		{"GET", "/vehicles/" + strings.Repeat("x", 10_000), "", 400, "name: "},
 		{"POST", "/vehicles/", `{"name":`, 400, "body: "},
 		{"POST", "/vehicles/", `{"name":"A","lat":NaN,"lng":1}`, 400, "body: "},
 		{"POST", "/vehicles/", `{"name":"A","lat":90.1,"lng":1}`, 400, "lat: 90.1: must be degrees from -90 to 90"},

@@ -35,8 +35,6 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/driver/City+Truck", 404, "nobody drives"},
 		{"GET", "/driver/", 404, "no such path"},
 		{"GET", "/driver/a%2Fb", 400, `"message":"name: `},
-		{"GET", "/driver/%2e%2e", 400, `"message":"name: `},
-		{"GET", "/driver/" + strings.Repeat("x", 10_000), 400, `"message":"name: `},
 		{"POST", "/driver/City%20Truck/7.4770534017002185024", 200, ""},
 		{"POST", "/driver/City%20Truck/-1", 200, ""},
 		{"POST", "/driver/Nobody/1E+2", 200, ""},
