@@ -448,10 +448,6 @@ func TestNesting(t *testing.T) {
 			}
 		})
 	}
-	measured := servertest.Observer(t).Transport("x", newWire(ok))
-	if got := fmt.Sprintf("%T", measured); got != "observe.measured" {
-		t.Errorf("the trace stage is %s", got)
-	}
 }
 
 // find returns the stage of a type in a chain, or its zero value.

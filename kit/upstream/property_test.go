@@ -70,7 +70,7 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 			together.Go(func() {
 				defer leave()
 				result := b.callAs(ctx, method, path, body)
-				if strings.Contains(result, "reading: ") && wholeIsOn(b) {
+				if strings.Contains(result, "reading: ") && cfg.hasAttempts() {
 					t.Errorf("%s %s: %s", method, path, result)
 				}
 			})
@@ -103,8 +103,4 @@ func anyFaults(t *testing.T, random *rand.Rand) {
 var misbehaviours = []answerer{
 	ok, always(502, "bad"), reset, hang, brokenOff, crawling, always(503, "", "Retry-After", "1"), always(404, "no"), late(250 * time.Millisecond),
 	func(*http.Request, int) (*http.Response, error) { return incomplete(500), nil }, always(429, "", "Retry-After", "30"),
-}
-
-func wholeIsOn(b *bench) bool {
-	return strings.Contains(strings.Join(stages(b.RoundTripper), " "), "whole")
 }

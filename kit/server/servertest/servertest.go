@@ -239,16 +239,21 @@ func (a Answer) Has(t testing.TB, status int, text string, headers ...string) {
 	a.hasHeaders(t, headers)
 }
 
-// ErrorBody is an error's body in the contract's shape, without the timestamp: see Untimed.
+// Recorded returns the answer that a handler gave to w.
+func Recorded(w *httptest.ResponseRecorder) Answer {
+	return Answer{"a recorded request", w.Code, w.Header(), w.Body.String()}
+}
+
+// ErrorBody is an error's body in the contract's shape, with the timestamp of Untimed.
 func ErrorBody(status int, message, path string) string {
-	return fmt.Sprintf(`{"status":%d,"error":%q,"message":%q,"path":%q}`, status, http.StatusText(status), message, path)
+	return fmt.Sprintf(`{"timestamp":"…","status":%d,"error":%q,"message":%q,"path":%q}`, status, http.StatusText(status), message, path)
 }
 
 var timestamp = regexp.MustCompile(`^\{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",`)
 
-// Untimed returns the answer without the timestamp that is the first field of an error.
+// Untimed returns the answer with … for the timestamp that is the first field of an error.
 func (a Answer) Untimed() Answer {
-	a.Body = timestamp.ReplaceAllString(a.Body, "{")
+	a.Body = timestamp.ReplaceAllString(a.Body, `{"timestamp":"…",`)
 	return a
 }
 
