@@ -8,11 +8,9 @@ import (
 
 // Read calls a function with a client of all kinds of objects. Its error is that of
 // the function, explained.
-func Read[T any](ctx context.Context, c *Client, read func(context.Context, dynamic.Interface) (T, error)) (T, error) {
+func (c *Client) Read(ctx context.Context, read func(all dynamic.Interface) error) error {
 	if err := c.Reach(ctx); err != nil {
-		var none T
-		return none, err
+		return err
 	}
-	found, err := read(ctx, c.dynamic)
-	return found, c.explain(err)
+	return c.explain(read(c.dynamic))
 }

@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
-	"fleetman.example/lab/cluster"
 	"fleetman.example/lab/lint"
 	"fleetman.example/lab/usage"
 )
@@ -122,8 +121,10 @@ func readCluster(ctx context.Context, where places) ([]string, error) {
 		return nil, err
 	}
 	defer client.Close()
-	objects, err := cluster.Read(ctx, client, func(ctx context.Context, client dynamic.Interface) ([]*unstructured.Unstructured, error) {
-		return lint.ReadCluster(ctx, client, where.cluster.Namespace)
+	var objects []*unstructured.Unstructured
+	err = client.Read(ctx, func(all dynamic.Interface) (err error) {
+		objects, err = lint.ReadCluster(ctx, all, where.cluster.Namespace)
+		return err
 	})
 	if err != nil {
 		return nil, err
