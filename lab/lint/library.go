@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// programs are the fleet's own, whose defaults are known.
-var programs = []string{"api-gateway", "position-simulator", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}
-
 // defaultAddresses are the addresses that a program calls when its variables are
 // not set. A test holds them to the tables of the services' READMEs.
 var defaultAddresses = map[string]map[string]string{
