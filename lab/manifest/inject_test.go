@@ -5,8 +5,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Istio's table of who gets a sidecar.
@@ -38,22 +40,15 @@ func TestInjectedBy(t *testing.T) {
 		{"", "", "", "next", "next"},
 		{"", "true", "", "next", "next"},
 	} {
-		labels, template := map[string]string{}, corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{}, Annotations: map[string]string{}}}
-		set := func(m map[string]string, key, value string) {
-			if value != "" {
-				m[key] = value
-			}
-		}
-		for label := range strings.SplitSeq(test.namespace, ",") {
-			key, value, _ := strings.Cut(label, "=")
-			set(labels, key, value)
-		}
-		set(template.Labels, InjectPod, test.pod)
-		set(template.Labels, RevisionLabel, test.revision)
-		set(template.Annotations, InjectPod, test.annotation)
-		assert.Equal(t, test.want, InjectedBy(labels, &template), "%+v", test)
+		namespace, err := labels.ConvertSelectorToLabelsMap(test.namespace)
+		require.NoError(t, err)
+		template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{
+			Labels:      map[string]string{InjectPod: test.pod, RevisionLabel: test.revision},
+			Annotations: map[string]string{InjectPod: test.annotation},
+		}}
+		assert.Equal(t, test.want, InjectedBy(namespace, &template), "%+v", test)
 		template.Spec.HostNetwork = true
-		assert.Empty(t, InjectedBy(labels, &template), "%+v, in the host's network", test)
+		assert.Empty(t, InjectedBy(namespace, &template), "%+v, in the host's network", test)
 	}
 }
 
