@@ -132,7 +132,6 @@ func Start(ctx context.Context, objects *manifest.Objects, options Options) (*Me
 		m.Stop()
 		return nil, err
 	}
-	m.running.Go(m.watchRefusals)
 	proxies := m.allProxies()
 	m.watchAll(proxies) // before awaitApplied: a proxy never applies an update that it rejects
 	analysis, err := m.awaitAnalyzed(ctx, objects, 0)
@@ -250,6 +249,7 @@ func (m *Mesh) serve() error {
 	if m.certs, err = certs.NewServer(certs.Lifetime); err != nil {
 		return fmt.Errorf("certificate service: %w", err)
 	}
+	m.certs.Refused = func(line string) { m.fail(line, "certificates", line) }
 	api, err := m.serveAPI()
 	if err != nil {
 		return fmt.Errorf("Kubernetes API: %w", err)

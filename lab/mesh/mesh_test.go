@@ -19,7 +19,6 @@ import (
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/binaries"
-	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/mesh/kube"
 	"fleetman.example/lab/mesh/meshtest"
@@ -288,7 +287,7 @@ func TestCheck(t *testing.T) {
 	for _, stat := range []string{"cluster_manager.cds.update_rejected", "listener_manager.lds.update_rejected", "http.outbound.rds.8080.update_rejected"} {
 		texts := map[string]string{"/config_dump": "{}"}
 		p := &proxy{name: "webapp-0", admin: envoy.NewClient(serveText(t, texts)), supervisor: process.New(process.Config{})}
-		m := &Mesh{options: Options{Rejected: func(string, string) {}}, certs: &certs.Server{}, failed: map[string]bool{}, proxies: []*proxy{p}}
+		m := &Mesh{options: Options{Rejected: func(string, string) {}}, failed: map[string]bool{}, proxies: []*proxy{p}}
 		p.mesh = m
 		for value, want := range []string{"", "proxy of webapp-0: rejected an update: " + stat + " is 1"} {
 			texts["/stats"] = fmt.Sprintf(`{"stats":[{"name":%q,"value":%d}]}`, stat, value)

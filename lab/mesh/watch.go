@@ -167,27 +167,13 @@ func Upstream(cluster string) string {
 	return text
 }
 
-// watchRefusals records a failure for each refusal of the certificate service, until the mesh stops.
-func (m *Mesh) watchRefusals() {
-	for process.Sleep(m.stopping, lookEvery) == nil {
-		m.lookForRefusals()
-	}
-}
-
-func (m *Mesh) lookForRefusals() {
-	for _, refusal := range m.certs.Refusals() {
-		m.fail(refusal, "certificates", refusal)
-	}
-}
-
-// look records the failures that the proxies and the certificate service have now.
+// look records the failures that the proxies have now.
 func (m *Mesh) look(ctx context.Context) {
 	var queries sync.WaitGroup
 	for _, p := range m.allProxies() {
 		queries.Go(func() { p.lookForRejections(ctx) })
 	}
 	queries.Wait()
-	m.lookForRefusals()
 }
 
 // check returns an error if an update was rejected, leaving the first failures out.

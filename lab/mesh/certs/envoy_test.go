@@ -47,6 +47,7 @@ func call(address string, pool *x509.CertPool, present []tls.Certificate) (*x509
 func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	// It is renewed after half of its lifetime, so a busy machine has 6 s for that.
 	server := newServer(t, 12*time.Second)
+	server.Refused = func(line string) { t.Error(line) }
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -87,5 +88,4 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 		}
 		return nil
 	})
-	assert.Empty(t, server.Refusals(), "refusals")
 }

@@ -48,6 +48,8 @@ func TestAForgottenNodeIsNotRenewed(t *testing.T) {
 func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(t, 1000*time.Hour)
+		var refused []string
+		server.Refused = func(line string) { refused = append(refused, line) }
 		stream, _ := open(t, server)
 		quiet := func(after string) {
 			t.Helper()
@@ -71,7 +73,7 @@ func TestTheStreamKeepsToTheProtocol(t *testing.T) {
 		quiet("a request about an old answer")
 		stream.in <- refuse(both, second)
 		quiet("a refusal")
-		assert.Equal(t, []string{"staff-0 rejected the secrets [ROOTCA default]: key does not match"}, server.Refusals(), "refusals")
+		assert.Equal(t, []string{"staff-0 rejected the secrets [ROOTCA default]: key does not match"}, refused, "refusals")
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,18 +18,17 @@ const Lifetime = 24 * time.Hour
 // Server is the certificate service of a mesh's proxies.
 type Server struct {
 	secretservice.UnimplementedSecretDiscoveryServiceServer
+	// Refused is called with a line about each secret that a proxy rejected, and each request that the server
+	// rejected. Set it before Serve.
+	Refused func(line string)
 
 	authority   *Authority
 	lifetime    time.Duration
 	systemRoots string // "" if this machine has none
 
-	mu       sync.Mutex
-	nodes    map[string]Identity // by node ID
-	refusals []string
+	mu    sync.Mutex
+	nodes map[string]Identity // by node ID
 }
-
-// mostRefusals is how many refusals are kept.
-const mostRefusals = 100
 
 // NewServer returns a server with a new authority. A certificate is valid for the given time, and renewed after half of
 // that. No node is allowed yet.
@@ -39,7 +37,7 @@ func NewServer(lifetime time.Duration) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{authority: authority, lifetime: lifetime, systemRoots: systemRoots(), nodes: map[string]Identity{}}, nil
+	return &Server{authority: authority, lifetime: lifetime, systemRoots: systemRoots(), nodes: map[string]Identity{}, Refused: func(string) {}}, nil
 }
 
 // systemRoots returns the file of this machine's root certificates, "" if there is none. The files are
@@ -82,22 +80,7 @@ func (s *Server) Forget(nodeID string) {
 	delete(s.nodes, nodeID)
 }
 
-// Refusals returns the last 100 refusals, one line each: secrets that a proxy rejected and requests that
-// the server rejected.
-func (s *Server) Refusals() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.refusals)
-}
-
-func (s *Server) refused(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusals = append(s.refusals, fmt.Sprintf(format, args...))
-	if len(s.refusals) > mostRefusals {
-		s.refusals = s.refusals[1:]
-	}
-}
+func (s *Server) refuse(format string, args ...any) { s.Refused(fmt.Sprintf(format, args...)) }
 
 func (s *Server) identity(nodeID string) (id Identity, known bool) {
 	s.mu.Lock()

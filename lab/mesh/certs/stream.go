@@ -82,7 +82,7 @@ func (sub *subscription) take(request *discovery.DiscoveryRequest) error {
 	}
 	if detail := request.GetErrorDetail(); detail != nil {
 		// It is not sent again: the proxy would reject it again.
-		sub.server.refused("%s rejected the secrets %v: %s", sub.node, sub.names, detail.GetMessage())
+		sub.server.refuse("%s rejected the secrets %v: %s", sub.node, sub.names, detail.GetMessage())
 		return nil
 	}
 	nonce := request.GetResponseNonce()
@@ -101,13 +101,13 @@ func (sub *subscription) take(request *discovery.DiscoveryRequest) error {
 func (sub *subscription) introduce(node *core.Node) error {
 	id, known := sub.server.identity(node.GetId())
 	if !known {
-		sub.server.refused("node: %q: must be a node of this mesh", node.GetId())
+		sub.server.refuse("node: %q: must be a node of this mesh", node.GetId())
 		return status.Errorf(codes.PermissionDenied, "node: %q: must be a node of this mesh", node.GetId())
 	}
 	metadata := node.GetMetadata().GetFields()
 	claimed := Identity{metadata["NAMESPACE"].GetStringValue(), metadata["SERVICE_ACCOUNT"].GetStringValue()}
 	if claimed != id {
-		sub.server.refused("node %s: identity: %+v: must be %+v", node.GetId(), claimed, id)
+		sub.server.refuse("node %s: identity: %+v: must be %+v", node.GetId(), claimed, id)
 		return status.Errorf(codes.PermissionDenied, "node %s: identity: namespace %q, service account %q: must be those of its pod", node.GetId(), claimed.Namespace, claimed.ServiceAccount)
 	}
 	sub.node, sub.identity = node.GetId(), id
@@ -155,14 +155,14 @@ func (sub *subscription) secret(name string) (*tls.Secret, error) {
 		}}}, nil
 	case systemSecret:
 		if sub.server.systemRoots == "" {
-			sub.server.refused("%s: secret: %s: no file of this machine's root certificates: set SSL_CERT_FILE", sub.node, name)
+			sub.server.refuse("%s: secret: %s: no file of this machine's root certificates: set SSL_CERT_FILE", sub.node, name)
 			return nil, status.Errorf(codes.NotFound, "secret: %s: no file of this machine's root certificates", name)
 		}
 		return &tls.Secret{Name: name, Type: &tls.Secret_ValidationContext{ValidationContext: &tls.CertificateValidationContext{
 			TrustedCa: &core.DataSource{Specifier: &core.DataSource_Filename{Filename: sub.server.systemRoots}},
 		}}}, nil
 	}
-	sub.server.refused("%s: secret: %q: must be %s, %s or %s", sub.node, name, workloadSecret, rootSecret, systemSecret)
+	sub.server.refuse("%s: secret: %q: must be %s, %s or %s", sub.node, name, workloadSecret, rootSecret, systemSecret)
 	return nil, status.Errorf(codes.NotFound, "secret: %q: must be %s, %s or %s", name, workloadSecret, rootSecret, systemSecret)
 }
 
