@@ -116,16 +116,11 @@ func environmentAt(address string) (map[string]string, error) {
 	return env, err
 }
 
+// hostsLines returns the addresses of a name in the hosts file.
 func hostsLines(t *testing.T, f *Fleet, name string) []string {
 	t.Helper()
-	data, err := os.ReadFile(f.HostsFile())
-	require.NoError(t, err)
-	var addresses []string
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == name {
-			addresses = append(addresses, fields[0])
-		}
-	}
+	require.FileExists(t, f.HostsFile())
+	addresses, _ := LookUp(f.HostsFile(), name) // an error means that there are none
 	return addresses
 }
 
