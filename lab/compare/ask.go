@@ -33,10 +33,8 @@ func (r *running) vehicles(ctx context.Context) ([]string, error) {
 	}
 	tracker, found := r.tracker()
 	if !found {
-		for _, s := range r.e.Load.Streams {
-			if strings.Contains(s.Path, experiment.Vehicle) {
-				return nil, errors.New("load: vehicles: empty: must be given where there is no position-tracker")
-			}
+		if slices.ContainsFunc(r.e.Load.Streams, func(s experiment.Stream) bool { return strings.Contains(s.Path, experiment.Vehicle) }) {
+			return nil, errors.New("load: vehicles: empty: must be given where there is no position-tracker")
 		}
 		return nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -67,10 +68,8 @@ func (c *Comparison) renew() error {
 	if c.have == nil || c.have.Experiment == textOf(c.o.Experiment) {
 		return nil
 	}
-	for _, r := range c.have.Runs {
-		if !includes(c.plans, r.Key) {
-			return nil
-		}
+	if slices.ContainsFunc(c.have.Runs, func(r *record.Run) bool { return !includes(c.plans, r.Key) }) {
+		return nil
 	}
 	c.have.Experiment = textOf(c.o.Experiment)
 	return writeAll(filepath.Join(c.o.Out, record.FileName), c.have)

@@ -117,14 +117,10 @@ func Between(requests []Request, from, until Offset) []Request {
 	return requests[first(from):max(first(from), first(until))]
 }
 
-// LoadHops returns the hops on the load's path, nearest first: its own, if a
+// loadHops returns the hops on the load's path, nearest first: its own, if a
 // service sends it, and those from its entry on.
-func (r *Run) LoadHops() (path []Hop) {
-	for _, h := range r.Hops {
-		if h.Load {
-			path = append(path, h)
-		}
-	}
+func (r *Run) loadHops() []Hop {
+	path := slices.DeleteFunc(slices.Clone(r.Hops), func(h Hop) bool { return !h.Load })
 	reached := entries(r.Samples, r.Entry)
 	for i := 0; i < len(reached); i++ {
 		for _, h := range r.Hops {
@@ -141,17 +137,14 @@ func (r *Run) LoadHops() (path []Hop) {
 // service that had it, else the first from the entry. If the entry is unknown, it is one
 // of all.
 func (r *Run) Watched() (Hop, bool) {
-	path := r.LoadHops()
+	path := r.loadHops()
 	if r.Entry == "" {
 		path = r.Hops
-	}
-	for _, h := range path {
-		if slices.ContainsFunc(r.Pods, func(pod string) bool { return ServiceOf(pod) == h.Upstream }) {
-			return h, true
-		}
 	}
 	if len(path) == 0 {
 		return Hop{}, false
 	}
-	return path[0], true
+	faulty := r.Services()
+	nearest := slices.IndexFunc(path, func(h Hop) bool { return slices.Contains(faulty, h.Upstream) })
+	return path[max(nearest, 0)], true
 }

@@ -200,13 +200,10 @@ func (f Figure) spread() (low, high *float64) {
 }
 
 // Columns are those that some arm has.
-func (f Fault) Columns() (shown []Column) {
-	for _, c := range Columns {
-		if slices.ContainsFunc(f.Arms, func(a Arm) bool { _, has := a.Figures[c.Name]; return has }) {
-			shown = append(shown, c)
-		}
-	}
-	return shown
+func (f Fault) Columns() []Column {
+	return slices.DeleteFunc(slices.Clone(Columns), func(c Column) bool {
+		return !slices.ContainsFunc(f.Arms, func(a Arm) bool { _, has := a.Figures[c.Name]; return has })
+	})
 }
 
 // Difference is a figure less that of another arm, paired run by run; null when

@@ -379,13 +379,8 @@ func (v *Verdict) text(value string) string {
 func (v *Verdict) sample() string { return plural(v.N, strings.TrimSuffix(v.Of, "s")) }
 
 // Unmet are the verdicts on goals that are missed, or not decided.
-func (r Report) Unmet() (all []Verdict) {
-	for _, v := range r.Goals {
-		if v.Result != GoalMet {
-			all = append(all, v)
-		}
-	}
-	return all
+func (r Report) Unmet() []Verdict {
+	return slices.DeleteFunc(slices.Clone(r.Goals), func(v Verdict) bool { return v.Result == GoalMet })
 }
 
 // Line is the goal with its point of a sweep, and the verdict.

@@ -56,17 +56,13 @@ func fromLibrary(r record.Request) bool {
 func loggedOrigin(r record.Request) string { //nolint:gocyclo // one walk from the outside in
 	first, gaveUp := "", false // the pod that the request came to first; its caller left
 	for _, e := range r.AccessLog {
-		switch e.Side {
-		case record.AtGateway:
-			if !fromUpstream(e) {
-				return FromGateway
-			}
-		case record.In:
-			if first == "" {
-				first = e.Proxy
-				if gaveUp = callerLeft(e); !gaveUp && !fromUpstream(e) {
-					return FromCallee
-				}
+		switch {
+		case e.Side == record.AtGateway && !fromUpstream(e):
+			return FromGateway
+		case e.Side == record.In && first == "":
+			first = e.Proxy
+			if gaveUp = callerLeft(e); !gaveUp && !fromUpstream(e) {
+				return FromCallee
 			}
 		}
 	}
