@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,23 +83,15 @@ func (a api) history(c *gin.Context) {
 
 // oldestFirst returns the coordinates of the tracker's history, which is newest first, in reverse order.
 func oldestFirst(history []byte) ([]byte, error) {
-	var reports []struct {
+	var places []struct {
 		Lat json.RawMessage `json:"lat"`
 		Lng json.RawMessage `json:"lng"`
 	}
-	if err := json.Unmarshal(history, &reports); err != nil {
+	if err := json.Unmarshal(history, &places); err != nil {
 		return nil, fmt.Errorf("history of position-tracker: %w", err)
 	}
-	places := append(make([]byte, 0, len(history)/2), '[')
-	for i := len(reports) - 1; i >= 0; i-- {
-		places = append(append(places, `{"lat":`...), reports[i].Lat...)
-		places = append(append(places, `,"lng":`...), reports[i].Lng...)
-		places = append(places, "},"...)
-	}
-	if len(reports) > 0 {
-		places = places[:len(places)-1]
-	}
-	return append(places, ']'), nil
+	slices.Reverse(places)
+	return json.Marshal(places)
 }
 
 // noVehicles is the placeholder for the latest positions.
