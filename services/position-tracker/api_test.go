@@ -63,6 +63,15 @@ func (u *upstreams) answers(f func(w http.ResponseWriter, r *http.Request)) {
 	u.answer = f
 }
 
+// speed returns the answers of a vehicle-telemetry that has computed a speed.
+func speed(text string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, text)
+		}
+	}
+}
+
 // startWith starts the tracker with upstreams, and with changes of its environment, given as pairs of name and
 // value.
 func startWith(t *testing.T, changes ...string) (*servertest.Service, *upstreams) {
@@ -78,25 +87,13 @@ const first = `{"name":"City Truck","lat":53.37262733839452266693115234375,"lng"
 
 func TestReport(t *testing.T) {
 	s, u := startWith(t)
-	speed := func(text string) func(http.ResponseWriter, *http.Request) {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == "GET" {
-				_, _ = io.WriteString(w, text)
-			}
-		}
-	}
-	for _, tc := range []struct {
-		name   string
-		answer func(http.ResponseWriter, *http.Request)
-		speed  string // as stored and posted to staff-service
-		posted string
-	}{
-		{"known", speed("7.4770534017002185024"), "7.4770534017002185024", "7.4770534017002185024"},
-		{"not yet known", speed(""), "null", "0"},
-		{"nonsense: the sender's own", speed("fast"), "12.5", "12.5"},
+	for _, tc := range []struct{ name, answer, stored, posted string }{
+		{"known", "7.4770534017002185024", "7.4770534017002185024", "7.4770534017002185024"},
+		{"not yet known", "", "null", "0"},
+		{"nonsense: the sender's own", "fast", "12.5", "12.5"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			u.answers(tc.answer)
+			u.answers(speed(tc.answer))
 			s.Call(t, "DELETE", "/vehicles/", "")
 			s.Call(t, "POST", "/vehicles/", first, "x-my-header", "canary", "X-Fault", "delay").Is(t, 200, "")
 			want := []string{"GET /vehicles/City%20Truck", "POST /vehicles/ " + first, "POST /driver/City%20Truck/" + tc.posted}
@@ -107,7 +104,7 @@ func TestReport(t *testing.T) {
 				t.Errorf("propagated headers: %v", u.header)
 			}
 			a := s.Call(t, "GET", "/vehicles/City%20Truck", "")
-			if prefix, suffix := first[:strings.Index(first, `"timestamp"`)], `,"speed":`+tc.speed+`}`; a.Status != 200 || !strings.HasPrefix(a.Body, prefix) || !strings.HasSuffix(a.Body, suffix) {
+			if prefix, suffix := first[:strings.Index(first, `"timestamp"`)], `,"speed":`+tc.stored+`}`; a.Status != 200 || !strings.HasPrefix(a.Body, prefix) || !strings.HasSuffix(a.Body, suffix) {
 				t.Errorf("got %d %s, want %s…%s", a.Status, a.Body, prefix, suffix)
 			}
 			var p struct{ Timestamp string }
@@ -227,12 +224,7 @@ func TestGolden(t *testing.T) {
 			if c := calls[i]; c.Request.Method == "POST" && strings.HasPrefix(c.Name, "tracker digits ") {
 				s.Call(t, "DELETE", "/vehicles/", "") // the reports have the same timestamp: a second one would be a repetition
 			}
-			speed := speedAfter(calls, i)
-			u.answers(func(w http.ResponseWriter, r *http.Request) {
-				if r.Method == "GET" {
-					_, _ = io.WriteString(w, speed)
-				}
-			})
+			u.answers(speed(speedAfter(calls, i)))
 		}
 	}
 	golden.Replay(t, "tracker", recorded)

@@ -79,7 +79,7 @@ func TestLibraryContainsOneSlowReplica(t *testing.T) {
 	staff := newStaff(t)
 	s, telemetry := startWith(t, "STAFF_SERVICE_URL", staff.url, "HOSTS_FILE", staff.hosts,
 		"RESILIENCE", "library", "ATTEMPT_TIMEOUT", attempt.String(), "BREAKER_OPEN_TIME", "1h")
-	telemetry.answers(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "7.5") })
+	telemetry.answers(speed("7.5"))
 	var degraded []string
 	var waited time.Duration // in whole attempts
 	shortest := time.Hour    // of those without staff-service
@@ -122,9 +122,7 @@ func TestFallbacks(t *testing.T) {
 					return
 				}
 			}
-			if r.Method == http.MethodGet {
-				fmt.Fprint(w, "7.5")
-			}
+			speed("7.5")(w, r)
 		}
 	}
 	upstreamOf := map[string]string{"no-speed": "vehicle-telemetry", "not-passed-on": "vehicle-telemetry", "speed-dropped": "staff-service"}
