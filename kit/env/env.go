@@ -51,13 +51,11 @@ func (r *Reader) read(name, def, meaning string) string {
 // Fail adds the error "NAME: VALUE: " and a formatted rest, such as "must be …", to Err. A secret's
 // value is replaced by "(set)".
 func (r *Reader) Fail(name, format string, args ...any) {
-	for _, v := range r.vars {
-		if v.name == name && v.value == hidden {
-			r.FailSecret(name, format, args...)
-			return
-		}
+	got := strconv.Quote(r.getenv(name))
+	if slices.ContainsFunc(r.vars, func(v variable) bool { return v.name == name && v.value == hidden }) {
+		got = hidden
 	}
-	r.fail(name, strconv.Quote(r.getenv(name)), format, args...)
+	r.fail(name, got, format, args...)
 }
 
 // FailSecret is Fail for a variable whose value may contain a secret and was not read by Secret.

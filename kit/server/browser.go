@@ -42,10 +42,5 @@ func isLocalHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
 		return host != ""
 	}
-	for _, domain := range []string{".localhost", ".svc", ".svc.cluster.local"} {
-		if strings.HasSuffix(host, domain) {
-			return true
-		}
-	}
-	return false
+	return strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
 }

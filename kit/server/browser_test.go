@@ -21,6 +21,8 @@ func TestForeignPages(t *testing.T) {
 		{"IPv6", "[::1]:0", "GET", "", nil, 200, `"rules":[]`},
 		{"no port", "127.0.0.1:0", "GET", "127.0.0.1", nil, 200, `"rules":[]`},
 		{"a Service", "127.0.0.1:0", "GET", "fleetman-staff-service:9090", nil, 200, `"rules":[]`},
+		{"a name of localhost", "127.0.0.1:0", "GET", "fleet.localhost", nil, 200, `"rules":[]`},
+		{"a Service's namespace", "127.0.0.1:0", "GET", "staff.default.svc:9090", nil, 200, `"rules":[]`},
 		{"a Service's full name", "127.0.0.1:0", "GET", "staff.default.svc.cluster.local.", nil, 200, `"rules":[]`},
 		{"its own page", "127.0.0.1:0", "DELETE", "", http.Header{"Sec-Fetch-Site": {"same-origin"}}, 200, `"rules":[]`},
 		{"another site's change", "127.0.0.1:0", "POST", "", http.Header{"Origin": {"https://evil.example"}}, 403, `"message":"Origin: https://evil.example: must be this listener's own"`},
