@@ -12,14 +12,6 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// consolePort is the flag --console-port: where the console is served, 0 for none.
-type consolePort struct {
-	port  int
-	given bool // by the user
-}
-
-func (c consolePort) check() error { return checkRange("console-port", c.port, 0, 65535) }
-
 // liveConsole is the console of fleetman up; without a listener it is none.
 type liveConsole struct {
 	listener net.Listener
@@ -28,15 +20,15 @@ type liveConsole struct {
 	server   *console.Server
 }
 
-// open opens the console's port, before the fleet starts, and changes the options so that the fleet sends its
-// spans. The default port in use, as by another fleet, is a note.
-func (c consolePort) open(options *local.Options, stderr io.Writer) (*liveConsole, error) {
+// openConsole opens the console's port, 0 for none, before the fleet starts, and changes the options so that the fleet
+// sends its spans. A port in use, as by another fleet, is a note unless the user has given it.
+func openConsole(port int, given bool, options *local.Options, stderr io.Writer) (*liveConsole, error) {
 	l := &liveConsole{}
-	if c.port == 0 {
+	if port == 0 {
 		return l, nil
 	}
-	listener, err := console.Listen(options.NodeAddress, c.port)
-	if err != nil && !c.given {
+	listener, err := console.Listen(options.NodeAddress, port)
+	if err != nil && !given {
 		fmt.Fprintf(stderr, "left out: %v\n", err)
 		return l, nil
 	}
@@ -82,14 +74,14 @@ func (l *liveConsole) applied(manifests []string) {
 
 // Close ends the console, after the fleet: the last spans arrive while it stops.
 func (l *liveConsole) Close() {
+	if l.listener == nil {
+		return
+	}
 	if l.server != nil {
 		l.server.Close()
-	} else if l.listener != nil {
-		l.listener.Close()
 	}
-	if l.traces != nil {
-		l.traces.Close()
-	}
+	l.listener.Close() // again, if there is a server
+	l.traces.Close()
 }
 
 // print writes the address of the page.

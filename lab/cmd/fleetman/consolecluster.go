@@ -14,7 +14,7 @@ import (
 )
 
 func consoleCommand(where *places) *cobra.Command {
-	port := consolePort{given: true}
+	var port int
 	cmd := &cobra.Command{
 		Use:   "console",
 		Short: "Serve the console of a fleet on a cluster until Ctrl-C",
@@ -30,20 +30,20 @@ A fleet on this machine has its console from fleetman up.`,
 			if !where.onCluster() {
 				return usage.Error{Err: errors.New("--context: missing: must be the name of a context of the kubeconfig; a fleet on this machine has its console from fleetman up")}
 			}
-			if err := port.check(); err != nil {
+			if err := checkPort("console-port", port); err != nil {
 				return usage.Error{Err: err}
 			}
 			_ = where.find() // without the repository there are no lessons
 			return serveCluster(cmd, where, port)
 		},
 	}
-	cmd.Flags().IntVar(&port.port, "console-port", console.Port, "port of the page; 0 is a free one")
+	cmd.Flags().IntVar(&port, "console-port", console.Port, "port of the page; 0 is a free one")
 	where.addCluster(cmd)
 	return cmd
 }
 
 // serveCluster serves the console of a fleet on a cluster until the command's context ends.
-func serveCluster(cmd *cobra.Command, where *places, port consolePort) error {
+func serveCluster(cmd *cobra.Command, where *places, port int) error {
 	client, err := where.connectCluster()
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func serveCluster(cmd *cobra.Command, where *places, port consolePort) error {
 	if _, _, err := client.InForce(cmd.Context()); err != nil { // no fleet
 		return err
 	}
-	listener, err := console.Listen(netip.MustParseAddr("127.0.0.1"), port.port)
+	listener, err := console.Listen(netip.MustParseAddr("127.0.0.1"), port)
 	if err != nil {
 		return err
 	}

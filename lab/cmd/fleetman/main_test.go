@@ -296,13 +296,8 @@ func TestUp(t *testing.T) {
 		"pods       3 of 3 ready\nmesh       none\n", "", "status", "--state", state)
 
 	expect(t, 0, "", fmt.Sprintf("ended the fleet of %s (process %d)\n", state, os.Getpid()), "down", "--state", state)
-	select {
-	case code := <-up.done:
-		assert.Equal(t, 0, code, stderr.String())
-		assert.Regexp(t, "stopping\n$", stderr.String())
-	case <-time.After(patience):
-		t.Fatal("it does not stop")
-	}
+	assert.Equal(t, 0, <-up.done, "exit code")
+	assert.Regexp(t, "stopping\n$", stderr.String())
 	_, err := net.Dial("tcp", network+"250:30080")
 	assert.Error(t, err, "the NodePort is still open")
 }

@@ -32,9 +32,8 @@ type upFlags struct {
 	set, replicas, nodePorts     []string
 	readyTimeout, restartBackoff time.Duration
 	logs, mesh, relays           bool
-	ingressPort                  int
+	ingressPort, consolePort     int
 	cluster                      clusterFlags
-	console                      consolePort
 }
 
 func upCommand(where *places) *cobra.Command {
@@ -71,7 +70,6 @@ fleetman down --context removes all of it.`,
 			if where.onCluster() {
 				return upOnCluster(cmd, *where, f, args)
 			}
-			f.console.given = cmd.Flags().Changed("console-port")
 			return up(cmd, *where, f, args)
 		},
 	}
@@ -88,7 +86,7 @@ fleetman down --context removes all of it.`,
 	flags.StringArrayVar(&f.nodePorts, "node-port", nil, "open the NodePort of a Service at another port, such as fleetman-webapp=8081; 0 is a free port (repeatable)")
 	flags.BoolVar(&f.mesh, "mesh", false, "start istiod, an ingress gateway, and an Envoy for every pod that is injected by its labels")
 	flags.IntVar(&f.ingressPort, "ingress-port", mesh.IngressPort, "port of the ingress gateway at the node address; 0 is a free port")
-	flags.IntVar(&f.console.port, "console-port", console.Port, "port of the console, a page that shows and changes the fleet; 0 is none")
+	flags.IntVar(&f.consolePort, "console-port", console.Port, "port of the console, a page that shows and changes the fleet; 0 is none")
 	flags.StringVar(&f.bin, "bin", "", "directory of the services' programs (default: build them)")
 	f.cluster.add(cmd, where)
 	where.addCluster(cmd)
@@ -103,7 +101,7 @@ func (f upFlags) options(where places) (o local.Options, err error) {
 		ReadyTimeout: f.readyTimeout, RestartBackoff: f.restartBackoff, Replicas: map[string]int{}, NodePorts: map[string]int{},
 		Relays: f.relays,
 	}
-	wrong := mistakes{checkRange("ingress-port", f.ingressPort, 0, 65535), f.console.check(), checkBin(f.bin), f.readLists(&o)}
+	wrong := mistakes{checkPort("ingress-port", f.ingressPort), checkPort("console-port", f.consolePort), checkBin(f.bin), f.readLists(&o)}
 	wrong.must(f.readyTimeout > 0, "--ready-timeout %v: must be more than 0s", f.readyTimeout)
 	wrong.must(f.restartBackoff > 0, "--restart-backoff %v: must be more than 0s", f.restartBackoff)
 	o.Network, err = netip.ParsePrefix(f.network)
@@ -165,7 +163,7 @@ func up(cmd *cobra.Command, where places, f upFlags, args []string) error {
 	}
 	defer unlock()
 	options.Locked = true
-	page, err := f.console.open(&options, stderr)
+	page, err := openConsole(f.consolePort, cmd.Flags().Changed("console-port"), &options, stderr)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,8 @@ func checkRange(flag string, value, lowest, highest int) error {
 	return nil
 }
 
+func checkPort(flag string, port int) error { return checkRange(flag, port, 0, 65535) }
+
 // checkOutput returns an error unless the file of a flag, or of an argument, can be written at the end: it is no
 // directory, and can be written, or made in a directory that exists.
 func checkOutput(flag, file string) error {
