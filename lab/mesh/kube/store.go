@@ -205,16 +205,11 @@ func uid(kind, key string, version int64) string {
 func (s *Server) list(kind *Kind) (found []*stored, version int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sorted(kind), s.version
-}
-
-func (s *Server) sorted(kind *Kind) []*stored {
 	objects := s.objects[kind.key()]
-	found := make([]*stored, 0, len(objects))
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		found = append(found, objects[key])
 	}
-	return found
+	return found, s.version
 }
 
 func (s *Server) get(kind *Kind, namespace, name string) *stored {
@@ -239,18 +234,27 @@ func (s *Server) since(version int64) (changes []change, now int64, more <-chan 
 // by manifest.Object.Ref, such as "VirtualService staff-service". An object with another revision's label is not
 // among them.
 func (s *Server) IstioVersions(revision string) map[string]string {
+	return s.versions(func(o *stored) bool {
+		of := revisionOf(o.object)
+		return o.kind.Custom() && (of == "" || of == revision)
+	})
+}
+
+// ServiceVersions returns the resource versions of the Services, keyed by manifest.Object.Ref.
+func (s *Server) ServiceVersions() map[string]string {
+	return s.versions(func(o *stored) bool { return o.kind.key() == "services." })
+}
+
+// versions returns the resource versions of some objects, keyed by manifest.Object.Ref.
+func (s *Server) versions(of func(*stored) bool) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := map[string]string{}
 	for i := range kinds {
-		if !kinds[i].Custom() {
-			continue
-		}
-		for _, o := range s.sorted(&kinds[i]) {
-			if of := revisionOf(o.object); of != "" && of != revision {
-				continue
+		for _, o := range s.objects[kinds[i].key()] {
+			if of(o) {
+				found[o.ref()] = strconv.FormatInt(o.version, 10)
 			}
-			found[o.ref()] = strconv.FormatInt(o.version, 10)
 		}
 	}
 	return found
@@ -272,17 +276,6 @@ func (s *Server) Deleted() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
-}
-
-// ServiceVersions returns the resource versions of the Services, keyed by manifest.Object.Ref.
-func (s *Server) ServiceVersions() map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := map[string]string{}
-	for _, o := range s.sorted(KindOf("v1", "Service")) {
-		found[o.ref()] = strconv.FormatInt(o.version, 10)
-	}
-	return found
 }
 
 // revisionOf returns the revision of an Istio object's label, or "" without one.

@@ -1,8 +1,8 @@
 package meshtest
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"fleetman.example/lab/scrape"
 )
 
 // Envoy is a running Envoy with one listener.
@@ -63,14 +65,9 @@ func StartEnvoy(t testing.TB, args ...string) Envoy {
 
 // get returns a document of the admin interface.
 func (e Envoy) get(path string) (string, error) {
-	response, err := http.Get("http://" + e.Admin.String() + path)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: status %d: %s", path, response.StatusCode, body)
+	status, body, err := scrape.Body(context.Background(), http.DefaultClient, "http://"+e.Admin.String()+path)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET %s: status %d: %s", path, status, body)
 	}
 	return strings.TrimSpace(string(body)), err
 }
