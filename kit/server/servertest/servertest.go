@@ -239,6 +239,15 @@ func (a Answer) Has(t testing.TB, status int, text string, headers ...string) {
 	a.hasHeaders(t, headers)
 }
 
+func (a Answer) hasHeaders(t testing.TB, headers []string) {
+	t.Helper()
+	for want := range slices.Chunk(headers, 2) {
+		if got := strings.Join(a.Header.Values(want[0]), ", "); got != want[1] {
+			t.Errorf("%.80s: %s: got %q, want %q", a.Request, want[0], got, want[1])
+		}
+	}
+}
+
 // Recorded returns the answer that a handler gave to w.
 func Recorded(w *httptest.ResponseRecorder) Answer {
 	return Answer{"a recorded request", w.Code, w.Header(), w.Body.String()}
@@ -255,15 +264,6 @@ var timestamp = regexp.MustCompile(`^\{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d
 func (a Answer) Untimed() Answer {
 	a.Body = timestamp.ReplaceAllString(a.Body, `{"timestamp":"…",`)
 	return a
-}
-
-func (a Answer) hasHeaders(t testing.TB, headers []string) {
-	t.Helper()
-	for want := range slices.Chunk(headers, 2) {
-		if got := strings.Join(a.Header.Values(want[0]), ", "); got != want[1] {
-			t.Errorf("%.80s: %s: got %q, want %q", a.Request, want[0], got, want[1])
-		}
-	}
 }
 
 // Call makes one request and returns its answer. A body is sent as JSON. headers are names and values in
