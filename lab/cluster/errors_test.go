@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 
 	"fleetman.example/lab/wants"
 )
@@ -150,10 +151,7 @@ func TestUpOutage(t *testing.T) {
 }
 
 func TestContexts(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "config")
-	require.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncontexts: [{name: b, context: {cluster: c}}, {name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"), 0o600))
-	none := filepath.Join(dir, "none")
+	const file, none = "testdata/kubeconfig.yaml", "testdata/none"
 	for _, test := range []struct {
 		o    Options
 		want string
@@ -171,9 +169,8 @@ func TestContexts(t *testing.T) {
 
 // TestCommandLines: a command line that is shown has the kubeconfig that the user gave.
 func TestCommandLines(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "my config")
-	require.NoError(t, os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"), 0o600))
-	c, err := NewClient(Options{Context: "a", Kubeconfig: file})
+	const file = "/my config"
+	c, err := newClient(Options{Context: "a", Kubeconfig: file}, &rest.Config{Host: apiAddress}, new(atomic.Bool))
 	require.NoError(t, err)
 	defer c.Close()
 	assert.Equal(t, "fleetman down --context a --kubeconfig '"+file+"' --namespace x", c.DownCommand("x"), "with a kubeconfig")
