@@ -51,4 +51,3 @@ func (c *Client) unpack(parent *corev1.Secret) (r record, err error) {
 	}
 	return r, nil
 }
-
