@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -126,7 +127,7 @@ func (a api) guard(next http.Handler) http.Handler {
 			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("Host: %.100q: must be %s", r.Host, a.host))
 		case r.Header.Get("Origin") != "" && r.Header.Get("Origin") != "http://"+r.Host:
 			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("Origin: %.100q: must be http://%s", r.Header.Get("Origin"), a.host))
-		case strings.HasPrefix(r.URL.Path, "/api/") && isForeign(r.Header.Get("Sec-Fetch-Site")):
+		case strings.HasPrefix(r.URL.Path, "/api/") && slices.Contains([]string{"cross-site", "same-site"}, r.Header.Get("Sec-Fetch-Site")): // sent for another page
 			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("Sec-Fetch-Site: %.40q: must be same-origin", r.Header.Get("Sec-Fetch-Site")))
 		case !safe && subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(a.token)) != 1:
 			jsonhttp.Error(w, http.StatusForbidden, fmt.Errorf("%s: must be the token of the page: load it again", tokenHeader))
@@ -141,9 +142,6 @@ func (a api) isOwn(host string) bool {
 	_, port, _ := net.SplitHostPort(a.host)
 	return host == a.host || host == net.JoinHostPort("localhost", port)
 }
-
-// isForeign reports whether a browser sent a request for another page than the console's.
-func isForeign(site string) bool { return site == "cross-site" || site == "same-site" }
 
 // stream sends the states as server-sent events, until the page is closed.
 func (a api) stream(w http.ResponseWriter, r *http.Request) {

@@ -76,16 +76,12 @@ func (w *watcher) leave(channel chan []byte) {
 	stop()
 	<-stopped
 	time.AfterFunc(loadGrace, func() {
-		if !w.watched() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.watchers) == 0 {
 			w.load.end()
 		}
 	})
-}
-
-func (w *watcher) watched() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.watchers) > 0
 }
 
 // run reads the source once a second until ctx ends.
@@ -114,7 +110,7 @@ func (w *watcher) run(ctx context.Context, stopped chan struct{}) {
 func (w *watcher) follow(ctx context.Context) {
 	for event := range w.source.Events(ctx) {
 		w.mu.Lock()
-		w.pending = lastOf(append(w.pending, event), keptEvents)
+		w.pending = lastOf(append(w.pending, event))
 		w.mu.Unlock()
 	}
 }
@@ -139,7 +135,7 @@ func (w *watcher) read(ctx context.Context, v *view) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	state.Events, w.pending = append([]local.Event{}, w.pending...), nil
-	w.events = lastOf(append(w.events, state.Events...), keptEvents)
+	w.events = lastOf(append(w.events, state.Events...))
 	w.points = append(w.points, state.Point)
 	for len(w.points) > 0 && state.Time.Sub(w.points[0].Time) > kept {
 		w.points = w.points[1:]
@@ -158,13 +154,8 @@ func (w *watcher) send(message []byte) {
 	}
 }
 
-// lastOf returns the last n elements, in a slice of its own when it is much shorter.
-func lastOf[T any](all []T, n int) []T {
-	if len(all) <= 2*n {
-		return all
-	}
-	return append([]T(nil), all[len(all)-n:]...)
-}
+// lastOf returns the last keptEvents events. Whoever appends to them copies them alone, once in a while.
+func lastOf(events []local.Event) []local.Event { return events[max(0, len(events)-keptEvents):] }
 
 // encode returns a server-sent event.
 func encode(name string, value any) []byte {

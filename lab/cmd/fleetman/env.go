@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,9 +33,7 @@ that directory, before it is started too.`,
 			if shell == "" && filepath.Base(process.Getenv(where.environ)("SHELL")) == "fish" {
 				shell = "fish"
 			}
-			if shell == "" {
-				shell = shells[0]
-			}
+			shell = cmp.Or(shell, shells[0])
 			if !slices.Contains(shells, shell) {
 				return usage.Errorf("--shell %s: must be one of %s", quoted(shell), strings.Join(shells, ", "))
 			}

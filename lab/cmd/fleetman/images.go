@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -156,7 +157,7 @@ func (f *imageFlags) add(cmd *cobra.Command) {
 }
 
 // save builds the programs and writes their images to a file. It returns the images' names.
-func (f *imageFlags) save(cmd *cobra.Command, where *places, path string) ([]string, error) {
+func (f *imageFlags) save(cmd *cobra.Command, where *places, file string) ([]string, error) {
 	if err := where.findRoot(); err != nil {
 		return nil, err
 	}
@@ -168,14 +169,10 @@ func (f *imageFlags) save(cmd *cobra.Command, where *places, path string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	prefix := f.prefix
-	if prefix != "" {
-		prefix = strings.TrimSuffix(prefix, "/") + "/"
-	}
 	var images []image.Image
 	var names []string
 	for _, service := range append(services, labImage) {
-		i := image.Image{Name: fmt.Sprintf("%sfleetman/%s:%s", prefix, service, f.tag), Program: filepath.Join(bin, service), Arch: arch}
+		i := image.Image{Name: path.Join(f.prefix, "fleetman", service) + ":" + f.tag, Program: filepath.Join(bin, service), Arch: arch}
 		if service == labImage {
 			i.Program = filepath.Join(bin, "fleetman")
 		} else {
@@ -183,7 +180,7 @@ func (f *imageFlags) save(cmd *cobra.Command, where *places, path string) ([]str
 		}
 		images, names = append(images, i), append(names, i.Name)
 	}
-	out, err := os.Create(path)
+	out, err := os.Create(file)
 	if err != nil {
 		return nil, err
 	}
