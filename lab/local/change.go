@@ -34,7 +34,7 @@ func (f *Fleet) Stage(ctx context.Context, objects *manifest.Objects, replace fu
 	if err != nil {
 		return nil, err
 	}
-	bin, err := o.programs(ctx, c.programs())
+	bin, err := o.programs(ctx, programsOf(c.fresh()))
 	if err != nil {
 		return nil, err
 	}
@@ -69,26 +69,16 @@ func (f *Fleet) compare(objects *manifest.Objects, known programs, replace func(
 
 var errStopping = errors.New("the fleet stops")
 
-// programs returns the programs of the new pods, sorted.
-func (c *Change) programs() (names []string) {
-	for _, planned := range c.to.pods {
-		if !slices.Contains(c.from.pods, planned) {
-			names = append(names, planned.program)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+// fresh returns the plans of the new pods.
+func (c *Change) fresh() []*podPlan {
+	return slices.DeleteFunc(slices.Clone(c.to.pods), func(p *podPlan) bool { return slices.Contains(c.from.pods, p) })
 }
 
 // open makes the new pods, and opens what leads to them.
 func (c *Change) open(bin string) error {
 	f := c.fleet
-	fresh := &plan{later: true}
-	for _, planned := range c.to.pods {
-		if slices.Contains(c.from.pods, planned) {
-			continue
-		}
-		fresh.pods = append(fresh.pods, planned)
+	fresh := &plan{later: true, pods: c.fresh()}
+	for _, planned := range fresh.pods {
 		p := f.newPod(planned, bin)
 		p.held = true
 		c.added = append(c.added, p)

@@ -112,7 +112,7 @@ func Prepare(ctx context.Context, objects *manifest.Objects, options Options) (*
 	taken, err := claim(p, o)
 	var bin string
 	if err == nil {
-		bin, err = o.programs(ctx, p.programs)
+		bin, err = o.programs(ctx, programsOf(p.pods))
 	}
 	if err != nil {
 		taken.release()
@@ -157,7 +157,7 @@ func Check(objects *manifest.Objects, options Options) error {
 	if err != nil {
 		return err
 	}
-	return checkBin(o.Bin, p.programs)
+	return checkBin(o.Bin, programsOf(p.pods))
 }
 
 // planHere returns the plan of manifests on this machine.

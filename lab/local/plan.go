@@ -24,7 +24,6 @@ import (
 type plan struct {
 	pods     []*podPlan
 	services []servicePlan
-	programs []string // that the pods run, sorted
 	gateways []netip.Addr
 	notes    []string // what is not applied, one line each
 	later    bool     // it is a part of another plan
@@ -121,10 +120,8 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 			return nil, err
 		}
 	}
-	needed := map[string]bool{}
 	for _, d := range fleet {
 		for i := range replicas[d.object] {
-			needed[d.program] = true
 			pod, err := l.pod(d, i, o.Network, func(name string, ip netip.Addr, h host) (*podPlan, error) {
 				p, err := newPod(d, name, ip, settings[d.object], services, objects, o, h)
 				if err != nil {
@@ -138,7 +135,6 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 			p.pods = append(p.pods, pod)
 		}
 	}
-	p.programs = slices.Sorted(maps.Keys(needed))
 	p.addServices(services, &o)
 	if err := p.checkNodePorts(o.NodePorts); err != nil {
 		return nil, err
@@ -146,6 +142,13 @@ func (l *layout) plan(objects *manifest.Objects, o Options, known programs) (*pl
 	p.notes = slices.Concat(LeftOut(objects, o.Mesh), notes, partsLeftOut(fleet), selectingNone(services, fleet),
 		notHere(services), missing(objects, fleet), unknown, p.podNotes())
 	return p, nil
+}
+
+// programsOf returns the programs of pods, sorted.
+func programsOf(pods []*podPlan) []string {
+	names := collect(pods, func(p *podPlan) string { return p.program })
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // addServices plans the Services that lead to pods.

@@ -105,7 +105,7 @@ func TestPlanBase(t *testing.T) {
 	staff := p.pods[2]
 	assert.True(t, staff.readiness.period == 2*time.Second && staff.readiness.failures == 2 && staff.liveness.period == 5*time.Second &&
 		staff.preStop == 3*time.Second && staff.grace == 75*time.Second, "probes %+v %+v, preStop %v, grace %v", staff.readiness, staff.liveness, staff.preStop, staff.grace)
-	assert.Equal(t, []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}, p.programs, "programs")
+	assert.Equal(t, []string{"api-gateway", "position-tracker", "staff-service", "vehicle-telemetry", "webapp"}, programsOf(p.pods), "programs")
 }
 
 // TestPlanChapter: a published directory carries Istio's installation and an image

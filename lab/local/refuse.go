@@ -35,7 +35,7 @@ func (a Asked) Refusals(ctx context.Context, objects *manifest.Objects, options 
 	}
 	bin := o.Bin
 	if bin == "" {
-		if bin, err = Build(ctx, o.Root, p.programs, o.Progress); err != nil {
+		if bin, err = Build(ctx, o.Root, programsOf(p.pods), o.Progress); err != nil {
 			return nil, err
 		}
 	}
