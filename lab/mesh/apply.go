@@ -56,7 +56,7 @@ func (m *Mesh) Apply(ctx context.Context, objects *manifest.Objects) (Applied, e
 	if err != nil {
 		return Applied{}, err
 	}
-	if err := m.startPods(ctx, change, objects); err != nil {
+	if err := m.startPods(ctx, change, objects, failures); err != nil {
 		change.Abort()
 		return Applied{}, err
 	}
@@ -94,7 +94,10 @@ func workers(objects *manifest.Objects, pod *local.MeshPod) int {
 }
 
 // startPods starts the new pods of a change with their proxies, under the old manifests.
-func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *manifest.Objects) error {
+//
+// Their proxies start when istiod has computed the Sidecars of the pods: a proxy that connects before listens at
+// 127.0.0.1, at the ports of all services, and rejects the update if any program of this machine has one of them.
+func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *manifest.Objects, failures int) error {
 	if len(change.Added()) == 0 {
 		return nil
 	}
@@ -104,6 +107,9 @@ func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *man
 		return err
 	}
 	if err := m.publish(); err != nil {
+		return err
+	}
+	if err := m.awaitApplied(starting, failures); err != nil {
 		return err
 	}
 	proxies := m.sidecars(change.Added())
