@@ -32,42 +32,43 @@ FLEETMAN    := $(CACHE)/bin/fleetman
 # The command's version: the last tag, the commits since then, and whether files are changed.
 VERSION     = $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 BUILDVCS    = $(shell git rev-parse HEAD &>/dev/null && echo auto || echo false)
-# Without debug information, which takes a tenth of the first build; stack traces need none. All first builds have the
-# same flags, so that they share what is compiled: see lab/local/build.go.
+# Without debug information, which takes a tenth of the first build; stack traces need none. The services are compiled with
+# the same flags, so that builds share packages: see lab/local/build.go.
 NO_DEBUG    = -gcflags=all=-dwarf=false
-# Large modules of the command, which no request passes: without inlining they compile in three quarters of the time.
+# Large modules of the command, which no request passes and no service imports: without inlining they compile in three
+# quarters of the time.
 NO_INLINE   = k8s.io sigs.k8s.io go.yaml.in github.com/envoyproxy github.com/google/gnostic-models github.com/go-openapi \
   github.com/json-iterator github.com/fxamacker github.com/yuin
 COMPILE     = -trimpath $(NO_DEBUG) $(NO_INLINE:%='-gcflags=%/...=-dwarf=false -l')
 BUILDFLAGS  = $(COMPILE) -buildvcs=$(BUILDVCS) -ldflags '-s -w -X main.version=$(VERSION)'
 # make run compiles the command without clusters and measurements: see lab/cmd/fleetman/local.go.
-RUN        := $(CACHE)/run
+RUN        := $(CACHE)/bin/fleetman-local
 RUNTAGS    := $(TAGS),local
 
-.PHONY: help run first compiled test test-cluster check bench lint prose format ui build install test-go test-sequential test-manifests test-alone test-images test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run compiled test test-cluster check bench lint prose format ui build install test-go test-sequential test-manifests test-alone test-images test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-run: first ui ## start the fleet: five vehicles on http://127.0.0.1:30080
-	@test -e $(RUN)/fleetman || echo 'building the launcher and the services: up to a minute, once'
-	@$(call go_build,building the launcher and the services,$(BUILDFLAGS) -tags $(RUNTAGS) -o $(RUN)/ ./lab/cmd/fleetman $(filter ./services/%,$(MODULES:%=./%)))
-	@exec $(RUN)/fleetman up --bin $(RUN) $(UP)
+run: ## start the fleet, five vehicles on http://127.0.0.1:30080; UP='ARGUMENTS' are those of fleetman up
+	@test -e $(RUN) || { echo 'building the pages, the launcher and the services: about a minute, once'; $(MAKE) --silent --jobs=3 ui compiled; }
+	@$(MAKE) --silent ui
+	@$(call go_build,the launcher,$(BUILDFLAGS) -tags $(RUNTAGS) -o $(RUN) ./lab/cmd/fleetman)
+	@exec $(RUN) up $(UP)
 
 # $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled. GOGC: see lab/gobuild.
 define go_build
-GOGC=$${GOGC:-300} CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
+command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer'; exit 1; }; mkdir -p $(CACHE)/bin; \
+	GOGC=$${GOGC:-300} CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
 	  packages=0; while read -r line; do case $$line in \
 	    *[\ :\#]*) echo "$$line" >&2 ;; \
-	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "$(1): $$packages packages" ;; \
+	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "$(1): $$packages packages compiled" ;; \
 	  esac; done; }
 endef
 
-# The first time, what needs no page is compiled while the pages are built.
-first:
-	@test -e $(RUN)/fleetman || $(MAKE) --silent --jobs=3 ui compiled
+# What needs no page is compiled while the pages are built.
 compiled:
-	@$(call go_build,compiling beside the pages,$(COMPILE) -tags $(RUNTAGS) ./kit/... ./lab/mesh)
+	@$(call go_build,compiling,$(COMPILE) -tags $(RUNTAGS) ./kit/... ./lab/mesh)
 
 # Each part runs, also after one has failed. The parts that measure or wait have the processors first; beside them run
 # those that only compute. What both need is built before. LANES=1 runs all parts one after another.
@@ -141,8 +142,8 @@ fuzz: ## run each fuzz test, for FUZZTIME inputs, also after one has failed
 	((!$${#failed[@]})) || { printf 'FAIL fuzz: %s\n' "$${failed[@]}"; exit 1; }
 
 NPM_QUIET := --no-audit --no-fund --loglevel=error
-# Without retries, which take minutes if the registry cannot be reached; npm view then says so in seconds.
-NPM_QUICK := --fetch-retries=0 --fetch-timeout
+# Fails after seconds if the registry cannot be reached; npm ci alone takes minutes.
+NPM_QUICK := --fetch-retries=0 --fetch-timeout=10000
 # The pages that the webapp and the fleetman command embed. One is built if a source is newer than the built page.
 UIS := services/webapp/ui lab/console/ui
 ui: $(UIS:%=%/dist/index.html) ## build the pages that the webapp and the console embed
@@ -165,8 +166,8 @@ $(UIS:%=%/node_modules/.package-lock.json): %/node_modules/.package-lock.json: %
 	  mkdir -p $(CACHE)/packages/$*; \
 	  cp $*/package.json $*/package-lock.json $*/.npmrc $(CACHE)/packages/$*; \
 	  cd $(CACHE)/packages/$*; \
-	  npm ci --prefer-offline $(NPM_QUIET) $(NPM_QUICK)=60000 &>/dev/null || { \
-	    npm view typescript version $(NPM_QUICK)=10000 &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy $*/node_modules from another clone"; exit 1; }; \
+	  { test -d "$$npm_config_cache" && npm ci --offline $(NPM_QUIET) &>/dev/null; } || { \
+	    npm view typescript version $(NPM_QUICK) &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy $*/node_modules from another clone"; exit 1; }; \
 	    npm ci $(NPM_QUIET); }; \
 	  cd "$$OLDPWD"; \
 	  rm -rf $*/node_modules; \
@@ -177,9 +178,8 @@ $(UIS:%=%/node_modules/.package-lock.json): %/node_modules/.package-lock.json: %
 build: $(FLEETMAN) ## build the fleetman command
 .PHONY: $(FLEETMAN)
 $(FLEETMAN):
-	@mkdir -p $(CACHE)/bin
 	@test -e $@ || echo 'building the fleetman command: up to a minute, once'
-	@$(call go_build,building the fleetman command,$(BUILDFLAGS) -o $@ ./lab/cmd/fleetman)
+	@$(call go_build,the fleetman command,$(BUILDFLAGS) -o $@ ./lab/cmd/fleetman)
 
 install: export GOBIN := $(GOBIN)# the user's, which other targets do not have
 install: ## install the fleetman command into GOBIN, or GOPATH/bin
@@ -198,4 +198,4 @@ images-published: ## build the images with the published names and tags, includi
 	@$(IMAGES) -published
 
 clean: ## remove all files that make has fetched and built
-	rm -rf $(CACHE) $(UIS:%=%/node_modules) $(UIS:%=%/dist/assets) $(UIS:%=%/dist/index.html)
+	rm -rf $(CACHE) $(UIS:%=%/node_modules) $(UIS:%=%/dist/assets) $(UIS:%=%/dist/favicon.svg) $(UIS:%=%/dist/index.html)

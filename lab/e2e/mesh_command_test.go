@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -240,4 +241,15 @@ func TestMeshCommand(t *testing.T) {
 			await(t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
 		}
 	})
+}
+
+// TestNewPodsWithConsole replaces a pod while the console receives spans at a port of 127.0.0.1. A proxy that connects
+// before istiod has the pod's Sidecar would listen there, too, and reject the update.
+func TestNewPodsWithConsole(t *testing.T) {
+	t.Parallel()
+	meshtest.Binaries(t)
+	c := launch(t, "--mesh", "--ingress-port", "0", scenarios("canary-weighted"))
+	for i := range 6 {
+		assert.Contains(t, c.ask(t, "set", "staff-service", "MAX_CONNECTIONS="+strconv.Itoa(1000+i)), "1 pod started, 1 ended")
+	}
 }
