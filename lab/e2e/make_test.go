@@ -59,6 +59,10 @@ func TestMakeInAnyPath(t *testing.T) {
 	do("build")
 	assert.FileExists(t, filepath.Join(clone, ".cache/bin/fleetman"))
 
+	out, err := command("run", "UP=--context x").CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "--context: must be a flag of the whole command, which make install builds")
+
 	network := networkOf(t)
 	up := command("run", "UP=--network "+network+"0/24 --node-address "+network+"250 --ready-timeout "+patience.String()+" k8s/base")
 	var printed bytes.Buffer
@@ -76,7 +80,7 @@ func TestMakeInAnyPath(t *testing.T) {
 		return strings.Contains(read(t, log.Name()), "ready after")
 	})
 	require.NoError(t, syscall.Kill(-up.Process.Pid, syscall.SIGINT)) // like Ctrl-C in a terminal
-	err := <-ended
+	err = <-ended
 	assert.Regexp(t, `stopping\n$`, read(t, log.Name()), "make run ended with %v", err)
 	assert.Contains(t, printed.String(), "fleetman-webapp: http://"+network+"250:30080")
 	assert.Contains(t, printed.String(), "console: http://"+network+"250:30090")

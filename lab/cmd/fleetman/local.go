@@ -14,7 +14,7 @@ import (
 // With the tag local, the command has what a fleet on this machine needs, and neither clusters nor measurements: it
 // compiles in two thirds of the time. make run builds it so; make build and make install build the whole command.
 
-// furtherCommands are none.
+// furtherCommands returns none: this build has no further commands.
 func furtherCommands(*places) map[string][]*cobra.Command { return nil }
 
 // unfinished returns nothing: no command works on a cluster.

@@ -122,8 +122,11 @@ Exit codes:
 		{groupMeasure, "Checks and measurements:", nil},
 		{groupSetUp, "Setup:", []*cobra.Command{binariesCommand(where), envCommand(where), versionCommand(where), relayCommand(), loadCommand()}},
 	} {
-		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
-		for _, command := range append(group.commands, further[group.id]...) {
+		commands := append(group.commands, further[group.id]...)
+		if len(commands) > 0 {
+			root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		}
+		for _, command := range commands {
 			command.GroupID = group.id
 			root.AddCommand(command)
 		}
