@@ -27,7 +27,7 @@ func TestMakePackages(t *testing.T) {
 	)
 	for _, test := range []struct {
 		name, have string
-		cached     string // a file of npm's cache: without one, the registry is asked first
+		cached     string // a file of npm's cache: without one, npm asks the registry first
 		npmWorks   string
 		code       int
 		calls      string
