@@ -23,7 +23,7 @@ func Example() {
 	// | `RETRY_ATTEMPTS` | `3` | attempts of a request, the first included |
 }
 
-// The error has all bad variables, not only the first.
+// Err names every wrong variable, not only the first.
 func ExampleReader_Err() {
 	environment := map[string]string{"UPSTREAM_TIMEOUT": "2", "FALLBACK": "maybe"}
 	r := env.New(func(name string) string { return environment[name] })

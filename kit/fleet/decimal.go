@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// maxDigits is the longest number, in characters. The longest in the recordings has 45.
-const maxDigits = 100
+// maxLength is the length of the longest number, in characters. The longest in the recordings has 45.
+const maxLength = 100
 
 // Decimal is the text of a JSON number: the tracks have more digits than a float64. Empty means no
 // number, null in JSON.
@@ -18,7 +18,7 @@ type Decimal string
 var errDecimal = errors.New("not a JSON number")
 
 // ParseDecimal parses a JSON number, or a JSON string that contains one. It returns "" for null and for
-// no text.
+// an empty raw.
 func ParseDecimal(raw []byte) (Decimal, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", nil
@@ -30,7 +30,7 @@ func ParseDecimal(raw []byte) (Decimal, error) {
 		}
 		raw = []byte(text)
 	}
-	if len(raw) > maxDigits || !isNumber(raw) {
+	if len(raw) > maxLength || !isNumber(raw) {
 		return "", errDecimal
 	}
 	return Decimal(raw), nil
@@ -42,7 +42,7 @@ func (d Decimal) Float() float64 {
 	return v
 }
 
-// Within reports whether d is from -limit to limit, computed exactly.
+// Within reports whether d is from -limit to limit, computed exactly; limit is more than 0.
 func (d Decimal) Within(limit int64) bool {
 	v := math.Abs(d.Float())
 	if v != float64(limit) {
@@ -54,7 +54,8 @@ func (d Decimal) Within(limit int64) bool {
 
 // isNumber reports whether s is a number by JSON's grammar (RFC 8259, section 6).
 func isNumber(s []byte) bool {
-	n := len(s) // json.Valid accepts space around a value
+	n := len(s)
+	// the first and the last byte, because json.Valid accepts space around a value
 	return n > 0 && (s[0] == '-' || isDigit(s[0])) && isDigit(s[n-1]) && json.Valid(s)
 }
 

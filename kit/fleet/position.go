@@ -114,7 +114,7 @@ func decodeDegrees(field string, raw json.RawMessage, limit int64) (Decimal, err
 	if err == nil && d != "" && d.Within(limit) {
 		return d, nil
 	}
-	return "", &FieldError{field, got(raw), fmt.Sprintf("degrees from -%d to %d as a JSON number of at most %d characters", limit, limit, maxDigits)}
+	return "", &FieldError{field, got(raw), fmt.Sprintf("degrees from -%d to %d as a JSON number of at most %d characters", limit, limit, maxLength)}
 }
 
 func decodeSpeed(raw json.RawMessage) (Decimal, error) {

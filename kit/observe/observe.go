@@ -47,7 +47,7 @@ type Observer struct {
 }
 
 // Start sets up telemetry for service. It logs to logTo as JSON. getenv decides which exporters are on;
-// the exporters themselves read the OTEL_* variables of the process. Errors name the variables.
+// each reads its settings from the OTEL_* variables of the process. Errors name the variables.
 func Start(ctx context.Context, service string, getenv func(string) string, logTo io.Writer) (*Observer, error) {
 	o := &Observer{tracers: noop.NewTracerProvider(), registry: prometheus.NewRegistry()}
 	res, err := resource.New(ctx,
@@ -58,43 +58,44 @@ func Start(ctx context.Context, service string, getenv func(string) string, logT
 	}
 	local := slog.NewJSONHandler(logTo, nil)
 	o.Log = slog.New(withTrace{local}).With("service", service)
+	// metrics come after traces: only with tracing do they have exemplars
 	for _, start := range []func(context.Context, *resource.Resource, func(string) string) error{o.startTraces, o.startMetrics, o.startLogs} {
 		if err := start(ctx, res, getenv); err != nil {
 			return nil, errors.Join(err, o.Shutdown(ctx))
 		}
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // one for the process
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // of the process: the last Observer's
 		slog.New(local).Warn("telemetry", "service", service, "error", err)
 	}))
 	return o, nil
 }
 
-// on reports whether a signal (TRACES, METRICS, LOGS) has an exporter.
-func on(getenv func(string) string, signal string) bool {
+// exports reports whether a signal (TRACES, METRICS, LOGS) has an exporter beside /metrics, which is always there.
+func exports(getenv func(string) string, signal string) bool {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		return false
 	}
 	if exporter := getenv("OTEL_" + signal + "_EXPORTER"); exporter != "" {
-		return exporter != "none" && (exporter != "prometheus" || signal != "METRICS") // /metrics is always there
+		return exporter != "none" && (exporter != "prometheus" || signal != "METRICS")
 	}
 	return getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
-// refused adds to an exporter's error the variables that it depends on; the SDK does not name them.
-func refused(getenv func(string) string, signal string, err error) error {
+// withVariables adds to an exporter's error the variables that it depends on; the SDK does not name them.
+func withVariables(getenv func(string) string, signal string, err error) error {
 	exporter := "OTEL_" + signal + "_EXPORTER"
 	return fmt.Errorf("%s=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", exporter, getenv(exporter), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err)
 }
 
 func (o *Observer) startTraces(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
-	if !on(getenv, "TRACES") {
+	if !exports(getenv, "TRACES") {
 		return nil
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return refused(getenv, "TRACES", err)
+		return withVariables(getenv, "TRACES", err)
 	}
-	if pod := getenv("HOSTNAME"); pod != "" { // a pod's name; for spans alone, as it would be a label of every metric
+	if pod := getenv("HOSTNAME"); pod != "" { // a pod's name: metrics do not have it, because it would be a label of each
 		res, err = resource.Merge(resource.NewSchemaless(attribute.String("service.instance.id", pod)), res)
 		if err != nil {
 			return fmt.Errorf("HOSTNAME: %w", err)
@@ -116,10 +117,10 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 	if !o.tracing { // an exemplar names a trace
 		options = append(options, sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 	}
-	if on(getenv, "METRICS") {
+	if exports(getenv, "METRICS") {
 		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
-			return refused(getenv, "METRICS", err)
+			return withVariables(getenv, "METRICS", err)
 		}
 		options = append(options, sdkmetric.WithReader(push))
 	}
@@ -131,12 +132,12 @@ func (o *Observer) startMetrics(ctx context.Context, res *resource.Resource, get
 }
 
 func (o *Observer) startLogs(ctx context.Context, res *resource.Resource, getenv func(string) string) error {
-	if !on(getenv, "LOGS") {
+	if !exports(getenv, "LOGS") {
 		return nil
 	}
 	exporter, err := autoexport.NewLogExporter(ctx)
 	if err != nil {
-		return refused(getenv, "LOGS", err)
+		return withVariables(getenv, "LOGS", err)
 	}
 	provider := log.NewLoggerProvider(log.WithProcessor(log.NewBatchProcessor(exporter)), log.WithResource(res))
 	o.Log = slog.New(slog.NewMultiHandler(o.Log.Handler(), otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider))))

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Reason returns why a call got no answer: the result of err's method Reason() string, if it has one, or
-// a few words without an address. It is a label of metrics and may be sent to callers.
+// Reason returns why a call got no answer. An error with a method Reason() string says it itself; of others it is a few
+// words without an address, because it is a label of metrics and may be sent to callers.
 func Reason(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error

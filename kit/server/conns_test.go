@@ -40,28 +40,28 @@ func TestConnectionsAreBounded(t *testing.T) {
 // Above 1.25 times the limit, a connection is closed without reading from it.
 func TestConnectionsFarAboveTheBoundAreClosed(t *testing.T) {
 	s := servertest.Start(t, servertest.Routes(echo), map[string]string{"MAX_CONNECTIONS": "1"})
-	first := servertest.Dial(t, s.URL, getRoot) // and is held
+	first := servertest.Dial(t, s.URL, getRoot) // it stays open
 	servertest.ReadAnswer(t, first, getRoot).Is(t, 200, "root")
-	conn := servertest.Dial(t, s.URL, getRoot) // which would be answered
+	conn := servertest.Dial(t, s.URL, getRoot) // the second of 1, more than 1.25 times the limit
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
 }
 
-// The memory of 1,500 connections and a quarter more is far below the 128 MiB of the manifests, in addition to
-// the 25 MB of an idle service and the 16 MiB of bodies. most is the limit per connection.
+// 1,500 connections and a quarter more need at most 73 MiB, and stay below the 128 MiB of the manifests with the 25 MB of
+// an idle service and the 16 MiB of bodies. With as many headers as are accepted, each may need twice as much.
 func TestConnectionsCostLittle(t *testing.T) {
-	const callers, most = 200, 40 << 10
+	const callers, usual = 200, 40 << 10 // usual: bytes per connection
 	headers := strings.Builder{}
 	for i := range 70 {
 		fmt.Fprintf(&headers, "X-%d: %s\r\n", i, strings.Repeat("y", 180))
 	}
 	for name, tc := range map[string]struct {
 		text string
-		most uint64
+		most uint64 // bytes per connection
 	}{
-		"announce much, send little": {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{", most},
-		"many headers":               {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n" + headers.String() + "\r\n{", 2 * most},
+		"announce much, send little": {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{", usual},
+		"many headers":               {"POST /vehicles/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n" + headers.String() + "\r\n{", 2 * usual},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := servertest.Start(t, servertest.Routes(echo), nil)

@@ -91,21 +91,21 @@ func readAdmin(r *env.Reader) (addr string) {
 	return addr
 }
 
-// ReadDrainTimeout reads Config.DrainTimeout for a service whose longest request calls others calls times, one
-// after the other, each of at most timeout. A value that is not longer than all of them is an error: it
-// would abort accepted requests.
+// ReadDrainTimeout reads Config.DrainTimeout. calls is how many upstream calls the longest request makes, one after the
+// other; timeout is the limit of each. A value that is not longer than all of them together is an error: it would abort
+// accepted requests.
 func ReadDrainTimeout(r *env.Reader, calls int, timeout time.Duration) time.Duration {
-	longest, than := time.Duration(calls)*timeout, "`UPSTREAM_TIMEOUT`"
+	longest, bound := time.Duration(calls)*timeout, "`UPSTREAM_TIMEOUT`"
 	if calls > 1 {
-		than = fmt.Sprintf("%d times `UPSTREAM_TIMEOUT`, as one request makes %d calls", calls, calls)
+		bound = fmt.Sprintf("%d times `UPSTREAM_TIMEOUT`, as one request makes %d calls", calls, calls)
 	}
 	meaning := "longest wait for accepted requests after `DRAIN_DELAY`"
 	if calls > 0 {
-		meaning += "; must be longer than " + than
+		meaning += "; must be longer than " + bound
 	}
 	drain := r.Duration("DRAIN_TIMEOUT", max(longest, bodyTimeout)+5*time.Second, 0, time.Hour, meaning)
 	if calls > 0 && drain <= longest {
-		r.Fail("DRAIN_TIMEOUT", "must be longer than %s (%s)", longest, strings.ReplaceAll(than, "`", ""))
+		r.Fail("DRAIN_TIMEOUT", "must be longer than %s (%s)", longest, strings.ReplaceAll(bound, "`", ""))
 	}
 	return drain
 }
@@ -116,16 +116,15 @@ const asJava = "java"
 
 // Main calls run with a context that ends on SIGTERM or SIGINT, and returns the exit code of the process: 2
 // for arguments (unless the program is started as java), 1 for an error, which it writes to stderr.
-//
-// A service's heap is a few MB, so the garbage collector would run for every 4 MB that requests allocate,
-// which takes a twentieth of all CPU. The ballast, never written and so never resident, delays it by 8 MB.
-// A higher GOGC would have the same effect, but would multiply the tracker's large heap.
 func Main(run Run) int {
 	if len(os.Args) > 1 && filepath.Base(os.Args[0]) != asJava {
 		fmt.Fprintf(os.Stderr, "arguments: %q: must be none: a service is configured by its environment\n", os.Args[1:])
 		return 2
 	}
 	limitMemory()
+	// A service's heap is a few MB, so the garbage collector would run for every 4 MB that requests allocate,
+	// which takes a twentieth of all CPU. The ballast is never written, so it uses no memory; it makes the
+	// collector run 8 MB later. A higher GOGC would do so, too, but would multiply the tracker's large heap.
 	ballast := make([]byte, 8<<20)
 	defer runtime.KeepAlive(ballast)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -170,7 +169,7 @@ func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
 		listener = tls.NewListener(listener, cfg.TLS)
 	}
 	conns := &connLimit{max: int64(cfg.MaxConnections)}
-	server := newServer(closing(&draining, conns.refuse(a.Observer.Handler(handler, cfg.PropagateHeaders))))
+	server := newServer(closeWhileDraining(&draining, conns.refuse(a.Observer.Handler(handler, cfg.PropagateHeaders))))
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		return a.faults.ConnContext(conns.accepted(ctx, conn), conn)
 	}
@@ -188,7 +187,7 @@ func (a *App) Serve(ctx context.Context, handler http.Handler) (err error) {
 	}
 	draining.Store(true)
 	a.Log.Info("draining")
-	time.Sleep(cfg.DrainDelay) // no event announces that callers have moved away
+	time.Sleep(cfg.DrainDelay) // callers give no signal when they have moved away
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(deadline); err != nil {
@@ -211,8 +210,8 @@ func newServer(handler http.Handler) *http.Server {
 	}
 }
 
-// closing makes each answer close its connection while the service drains.
-func closing(draining *atomic.Bool, next http.Handler) http.Handler {
+// closeWhileDraining makes each answer close its connection while the service drains.
+func closeWhileDraining(draining *atomic.Bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if draining.Load() {
 			w.Header().Set("Connection", "close")

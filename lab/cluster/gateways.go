@@ -13,8 +13,9 @@ import (
 	"fleetman.example/lab/manifest"
 )
 
-// OtherGateways returns a line for each Gateway of another namespace that has a host of one of the manifests, at the same
-// port of the same ingress gateway: the older one receives the requests. Where Gateways may not be listed there is none.
+// OtherGateways returns a line for each host that a Gateway of the manifests shares with a Gateway of another namespace, at
+// the same port of the same ingress gateway: the older Gateway receives the requests. Without permission to list Gateways
+// it returns none.
 func (c *Client) OtherGateways(ctx context.Context, objects *manifest.Objects) ([]string, error) {
 	all, err := c.prepare(objects, Change{})
 	if err != nil {
@@ -24,7 +25,7 @@ func (c *Client) OtherGateways(ctx context.Context, objects *manifest.Objects) (
 }
 
 func (c *Client) otherGateways(ctx context.Context, all []*unstructured.Unstructured) (lines []string) {
-	own := append([]string{c.namespace}, c.places(all)...)
+	ownNamespaces := append([]string{c.namespace}, c.places(all)...)
 	var others []unstructured.Unstructured
 	for _, o := range all {
 		if o.GetKind() != "Gateway" || !isIstio(o.GroupVersionKind().GroupKind()) {
@@ -35,12 +36,12 @@ func (c *Client) otherGateways(ctx context.Context, all []*unstructured.Unstruct
 		}
 		for i := range others {
 			other := &others[i]
-			if slices.Contains(own, other.GetNamespace()) || !maps.Equal(gatewaySelector(o), gatewaySelector(other)) {
+			if slices.Contains(ownNamespaces, other.GetNamespace()) || !maps.Equal(gatewaySelector(o), gatewaySelector(other)) {
 				continue
 			}
-			served := gatewayHosts(other)
+			otherHosts := gatewayHosts(other)
 			for _, host := range gatewayHosts(o) {
-				if slices.Contains(served, host) {
+				if slices.Contains(otherHosts, host) {
 					lines = append(lines, fmt.Sprintf("%s: %s has host %s, too, at the same ingress gateway: the older one receives the requests", refOf(o), refOf(other), host))
 				}
 			}
