@@ -23,7 +23,7 @@ func TestCheckName(t *testing.T) {
 		}
 		var field *fleet.FieldError
 		if err != nil && (!errors.As(err, &field) || field.HTTPStatus() != http.StatusBadRequest ||
-			!strings.HasSuffix(err.Error(), ": must be 1 to 100 bytes of printable text without a slash")) {
+			!strings.HasSuffix(err.Error(), ": must be 1 to 100 bytes of printable text, not blank, . or .., without slash and backslash")) {
 			t.Errorf("%q: got %v", name, err)
 		}
 	}

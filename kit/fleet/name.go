@@ -16,7 +16,7 @@ func CheckName(name string) error {
 	allowed := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) && r != '/' && r != '\\' }
 	if name == "" || len(name) > maxName || strings.TrimSpace(name) == "" || name == "." || name == ".." ||
 		strings.IndexFunc(name, func(r rune) bool { return !allowed(r) }) >= 0 {
-		return &FieldError{"name", strconv.Quote(Shown(name)), "1 to " + strconv.Itoa(maxName) + " bytes of printable text without a slash"}
+		return &FieldError{"name", strconv.Quote(Shown(name)), "1 to " + strconv.Itoa(maxName) + " bytes of printable text, not blank, . or .., without slash and backslash"}
 	}
 	return nil
 }

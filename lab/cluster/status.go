@@ -312,19 +312,23 @@ func (c *Client) find(ctx context.Context, name string) (local.Pod, error) {
 	if err != nil {
 		return local.Pod{}, err
 	}
-	var names []string
-	var replicas []local.Pod
+	var names, ofDeployment []string
+	var replica local.Pod
 	for _, pod := range pods {
 		if pod.Name == name {
 			return pod, nil
 		}
 		if pod.Deployment != "" && sameService(pod.Deployment, name) && pod.State != "terminating" {
-			replicas = append(replicas, pod)
+			replica, ofDeployment = pod, append(ofDeployment, pod.Name)
 		}
 		names = append(names, pod.Name)
 	}
-	if len(replicas) == 1 {
-		return replicas[0], nil
+	switch len(ofDeployment) {
+	case 0:
+	case 1:
+		return replica, nil
+	default:
+		names = ofDeployment
 	}
 	return local.Pod{}, usage.Errorf("%q: must be a pod: %s", name, strings.Join(names, ", "))
 }

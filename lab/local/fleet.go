@@ -306,8 +306,12 @@ func (f *Fleet) find(name string) (*pod, error) {
 		}
 		names = append(names, p.plan.ID)
 	}
-	if len(replicas) == 1 {
+	switch len(replicas) {
+	case 0:
+	case 1:
 		return replicas[0], nil
+	default:
+		names = collect(replicas, func(p *pod) string { return p.plan.ID })
 	}
 	return nil, usage.Errorf("%q: must be a pod: %s", name, strings.Join(names, ", "))
 }

@@ -259,6 +259,7 @@ func TestUp(t *testing.T) {
 	}
 	expect(t, 0, "fake: started webapp-0\n", "", "logs", "webapp", "--state", state)
 	expect(t, exitUsage, "", "fleetman: \"stuff\": must be a pod: staff-service-0, staff-service-1, webapp-0\n", "logs", "stuff", "--state", state)
+	expect(t, exitUsage, "", "fleetman: \"staff-service\": must be a pod: staff-service-0, staff-service-1\n", "logs", "staff-service", "--state", state)
 	expect(t, exitFailure, "", fmt.Sprintf("fleetman: another fleet runs in %s (process %d): end it with fleetman down, or choose another directory with --state, and other addresses with --network and --node-address\n", state, os.Getpid()),
 		"up", "--bin", bin, "--state", state, "../../../k8s/base/webapp.yaml")
 

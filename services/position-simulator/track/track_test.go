@@ -83,7 +83,7 @@ func TestReadErrors(t *testing.T) {
 		{"too many digits", "f", `lat="1.` + strings.Repeat("0", 99) + `" lon="2"`, `f: line 1: lat: "1.` + strings.Repeat("0", 58) + `"…: must be a decimal number from -90 to 90`},
 		{"empty", "f", "", "f: points: 0: must be at least 2"},
 		{"one point", "f", `lat="1" lon="2"`, "f: points: 1: must be at least 2"},
-		{"name of the file", strings.Repeat("f", 300), "lat=\"1\" lon=\"2\"\nlat=\"1\" lon=\"2\"", strings.Repeat("f", 300) + ": name: \"" + "F" + strings.Repeat("f", 59) + "…\": must be 1 to 100 bytes of printable text without a slash"},
+		{"name of the file", strings.Repeat("f", 300), "lat=\"1\" lon=\"2\"\nlat=\"1\" lon=\"2\"", strings.Repeat("f", 300) + ": name: \"" + "F" + strings.Repeat("f", 59) + "…\": must be 1 to 100 bytes of printable text, not blank, . or .., without slash and backslash"},
 
 		{"empty GPX", "f.gpx", "", "f.gpx: line 1: root: missing: must be one <gpx>"},
 		{"no XML", "f.gpx", "\nlat=1 & lon=2", "f.gpx: line 2: invalid character entity & (no semicolon): must be well-formed XML"},
@@ -103,8 +103,8 @@ func TestReadErrors(t *testing.T) {
 		{"time backwards", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2026-11-22T07:59:59Z</time></trkpt>"), `f.gpx: line 3: <time>: "2026-11-22T07:59:59Z": must not be before that of the previous point`},
 		{"a year's journey", "f.gpx", gpxOf(`<trkpt lat="1" lon="2">` + at + "</trkpt>\n<trkpt lat='1' lon='2'><time>2027-11-22T08:00:00Z</time></trkpt>"), `f.gpx: line 3: <time>: "2027-11-22T08:00:00Z": must be at most 720h0m0s after the first`},
 		{"time stands still", "f.gpx", gpxOf(strings.Repeat(`<trkpt lat="1" lon="2">`+at+`</trkpt>`, 2)), "<time>: equal at all points: must increase"},
-		{"name with a slash", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>a/b</name>", 1), `f.gpx: line 1: <trk>: name: "a/b": must be 1 to 100 bytes of printable text without a slash`},
-		{"a date for a name", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>8/22/2014 18:48</name>", 1), `f.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`},
+		{"name with a slash", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>a/b</name>", 1), `f.gpx: line 1: <trk>: name: "a/b": must be 1 to 100 bytes of printable text, not blank, . or .., without slash and backslash`},
+		{"a date for a name", "f.gpx", strings.Replace(gpxOf(ok), "<trk>", "<trk><name>8/22/2014 18:48</name>", 1), `f.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text, not blank, . or .., without slash and backslash`},
 		{"a route", "f.gpx", "<gpx><rte><name>r</name><rtept lat='1' lon='1'/><rtept lat='1' lon='2'/></rte></gpx>", "f.gpx: line 1: <gpx>: no <trk> but 1 <rte>, which are plans without the road between their points: must have a <trk> with points"},
 		{"nothing in it", "f.gpx", "<gpx/>", "f.gpx: line 1: <gpx>: no <trk>: must have a <trk> with points"},
 		{"an empty track", "f.gpx", "<gpx><trk/></gpx>", "f.gpx: line 1: <gpx>: a <trk> without <trkpt>: must have a <trk> with points"},
@@ -162,7 +162,7 @@ func TestReadGPXDecimals(t *testing.T) {
 func TestReadSharedCases(t *testing.T) {
 	for file, want := range map[string]string{
 		"gpx-foreign-name.gpx": "Morning Van",
-		"gpx-name-date.gpx":    `gpx-name-date.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text without a slash`,
+		"gpx-name-date.gpx":    `gpx-name-date.gpx: line 1: <trk>: name: "8/22/2014 18:48": must be 1 to 100 bytes of printable text, not blank, . or .., without slash and backslash`,
 		"gpx-route-only.gpx":   "gpx-route-only.gpx: line 2: <gpx>: no <trk> but 1 <rte>, which are plans without the road between their points: must have a <trk> with points",
 	} {
 		data := servertest.Must(os.ReadFile(golden.Shared(t, "cases", file)))
