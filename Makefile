@@ -45,15 +45,15 @@ BUILDFLAGS  = $(COMPILE) -buildvcs=$(BUILDVCS) -ldflags '-s -w -X main.version=$
 RUN        := $(CACHE)/bin/fleetman-local
 RUNTAGS    := $(TAGS),local
 
-.PHONY: help run launcher compiled services test test-cluster check bench lint prose format ui build install test-go test-sequential test-manifests test-alone test-images test-ui fuzz modules mesh-parts istioctl images images-published clean
+.PHONY: help run compiled test test-cluster check bench lint prose format ui build install test-go test-sequential test-manifests test-alone test-images test-ui fuzz modules mesh-parts istioctl images images-published clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: ## start the fleet, five vehicles on http://127.0.0.1:30080; UP='ARGUMENTS' are those of fleetman up
-	@if test -e $(RUN); then $(MAKE) --silent ui; $(MAKE) --silent launcher; else \
-	  echo 'building the pages, the launcher and the services: about a minute, once'; \
-	  $(MAKE) --silent --jobs=3 ui compiled; $(MAKE) --silent --jobs=2 launcher services; fi
+	@test -e $(RUN) || { echo 'building the pages, the launcher and the services: about a minute, once'; $(MAKE) --silent --jobs=3 ui compiled; }
+	@$(MAKE) --silent ui
+	@$(call go_build,the launcher,$(BUILDFLAGS) -tags $(RUNTAGS) -o $(RUN) ./lab/cmd/fleetman)
 	@exec $(RUN) up $(UP)
 
 # $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled. GOGC: see lab/gobuild.
@@ -66,15 +66,9 @@ command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer'; ex
 	  esac; done; }
 endef
 
-launcher:
-	@$(call go_build,the launcher,$(BUILDFLAGS) -tags $(RUNTAGS) -o $(RUN) ./lab/cmd/fleetman)
-
-# The first time, what needs no page is compiled while the pages are built, and the services are linked beside the launcher,
-# which finds them up to date: the flags are those of lab/local/build.go.
+# What needs no page is compiled while the pages are built.
 compiled:
-	@$(call go_build,compiling,$(COMPILE) -tags $(RUNTAGS) ./kit/... ./lab/runner ./lab/control ./lab/trace ./lab/loader ./lab/bare ./lab/monitoring ./lab/watch)
-services:
-	@$(call go_build,the services,-trimpath $(NO_DEBUG) -tags $(TAGS) -ldflags '-s -w' -o $(CACHE)/bin/ $(filter ./services/%,$(MODULES:%=./%)))
+	@$(call go_build,compiling,$(COMPILE) -tags $(RUNTAGS) ./kit/... ./lab/mesh)
 
 # Each part runs, also after one has failed. The parts that measure or wait have the processors first; beside them run
 # those that only compute. What both need is built before. LANES=1 runs all parts one after another.
@@ -148,8 +142,8 @@ fuzz: ## run each fuzz test, for FUZZTIME inputs, also after one has failed
 	((!$${#failed[@]})) || { printf 'FAIL fuzz: %s\n' "$${failed[@]}"; exit 1; }
 
 NPM_QUIET := --no-audit --no-fund --loglevel=error
-# One attempt, all packages at once: fails within half a minute if the registry does not answer; npm ci alone takes minutes.
-NPM_QUICK := --fetch-retries=0 --fetch-timeout=20000 --maxsockets=100
+# Fails after seconds if the registry cannot be reached; npm ci alone takes minutes.
+NPM_QUICK := --fetch-retries=0 --fetch-timeout=10000
 # The pages that the webapp and the fleetman command embed. One is built if a source is newer than the built page.
 UIS := services/webapp/ui lab/console/ui
 ui: $(UIS:%=%/dist/index.html) ## build the pages that the webapp and the console embed
@@ -172,7 +166,7 @@ $(UIS:%=%/node_modules/.package-lock.json): %/node_modules/.package-lock.json: %
 	  mkdir -p $(CACHE)/packages/$*; \
 	  cp $*/package.json $*/package-lock.json $*/.npmrc $(CACHE)/packages/$*; \
 	  cd $(CACHE)/packages/$*; \
-	  npm ci --prefer-offline $(NPM_QUIET) $(NPM_QUICK) &>/dev/null || { \
+	  { test -d "$$npm_config_cache" && npm ci --offline $(NPM_QUIET) &>/dev/null; } || { \
 	    npm view typescript version $(NPM_QUICK) &>/dev/null || { echo "npm ci: no answer from the registry $$(npm config get registry): connect to it, or copy $*/node_modules from another clone"; exit 1; }; \
 	    npm ci $(NPM_QUIET); }; \
 	  cd "$$OLDPWD"; \

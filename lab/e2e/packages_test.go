@@ -27,17 +27,19 @@ func TestMakePackages(t *testing.T) {
 	)
 	for _, test := range []struct {
 		name, have string
+		cached     string // a file of npm's cache: without one, npm asks the registry first
 		npmWorks   string
 		code       int
 		calls      string
 		want       string // node_modules/.package-lock.json
 	}{
-		{"the same packages", same, "", 0, "", same},
-		{"another version, npm fails", `{"packages": {"node_modules/a": {"integrity": "0"}}}`, "", 2, "npm ci\nnpm view\nnpm config\n", `{"packages": {"node_modules/a": {"integrity": "0"}}}`},
-		{"another version", `{"packages": {"node_modules/a": {"integrity": "0"}}}`, "yes", 0, "npm ci\n", lock},
-		{"one package more", `{"packages": {"node_modules/a": {"integrity": "1"}, "node_modules/c": {"integrity": "3"}}}`, "yes", 0, "npm ci\n", lock},
-		{"a missing package", `{"packages": {}}`, "yes", 0, "npm ci\n", lock},
-		{"no packages", "", "yes", 0, "npm ci\n", lock},
+		{"the same packages", same, "", "", 0, "", same},
+		{"another version, npm fails", `{"packages": {"node_modules/a": {"integrity": "0"}}}`, "yes", "", 2, "npm ci\nnpm view\nnpm config\n", `{"packages": {"node_modules/a": {"integrity": "0"}}}`},
+		{"another version, nothing cached, no answer", `{"packages": {"node_modules/a": {"integrity": "0"}}}`, "", "", 2, "npm view\nnpm config\n", `{"packages": {"node_modules/a": {"integrity": "0"}}}`},
+		{"another version", `{"packages": {"node_modules/a": {"integrity": "0"}}}`, "yes", "yes", 0, "npm ci\n", lock},
+		{"one package more", `{"packages": {"node_modules/a": {"integrity": "1"}, "node_modules/c": {"integrity": "3"}}}`, "yes", "yes", 0, "npm ci\n", lock},
+		{"a missing package", `{"packages": {}}`, "yes", "yes", 0, "npm ci\n", lock},
+		{"no packages", "", "yes", "yes", 0, "npm ci\n", lock},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), `it's "a" clone`)
@@ -49,6 +51,9 @@ func TestMakePackages(t *testing.T) {
 			put("Makefile", read(t, filepath.Join(root, "Makefile")))
 			put("bin/npm", read(t, "testdata/npm.sh"))
 			put("calls", "")
+			if test.cached != "" {
+				put(".cache/npm/index", "")
+			}
 			for _, name := range []string{".npmrc", "package.json"} {
 				put(filepath.Join(ui, name), "{}")
 			}
