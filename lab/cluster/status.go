@@ -18,7 +18,6 @@ import (
 	"fleetman.example/lab/control"
 	"fleetman.example/lab/faults"
 	"fleetman.example/lab/local"
-	"fleetman.example/lab/usage"
 )
 
 // Containers and ports that Istio's injection adds.
@@ -312,23 +311,9 @@ func (c *Client) find(ctx context.Context, name string) (local.Pod, error) {
 	if err != nil {
 		return local.Pod{}, err
 	}
-	var names, ofDeployment []string
-	var replica local.Pod
-	for _, pod := range pods {
-		if pod.Name == name {
-			return pod, nil
-		}
-		if pod.Deployment != "" && sameService(pod.Deployment, name) && pod.State != "terminating" {
-			replica, ofDeployment = pod, append(ofDeployment, pod.Name)
-		}
-		names = append(names, pod.Name)
+	i, err := local.FindPod(name, pods)
+	if err != nil {
+		return local.Pod{}, err
 	}
-	switch len(ofDeployment) {
-	case 0:
-	case 1:
-		return replica, nil
-	default:
-		names = ofDeployment
-	}
-	return local.Pod{}, usage.Errorf("%q: must be a pod: %s", name, strings.Join(names, ", "))
+	return pods[i], nil
 }

@@ -295,25 +295,36 @@ func (f *Fleet) Kill(name string, sig syscall.Signal) (did string, err error) {
 func (f *Fleet) find(name string) (*pod, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var names []string
-	var replicas []*pod
-	for _, p := range f.pods {
-		if p.plan.ID == name {
-			return p, nil
+	i, err := FindPod(name, collect(f.pods, func(p *pod) Pod {
+		if p.held { // only its own name selects it
+			return Pod{Name: p.plan.ID}
 		}
-		if !p.held && strings.TrimPrefix(p.plan.Deployment.Name, "fleetman-") == strings.TrimPrefix(name, "fleetman-") {
-			replicas = append(replicas, p)
-		}
-		names = append(names, p.plan.ID)
+		return Pod{Name: p.plan.ID, Deployment: p.plan.Deployment.Name}
+	}))
+	if err != nil {
+		return nil, err
 	}
+	return f.pods[i], nil
+}
+
+// FindPod returns the index of the pod with a name, or of the only running pod of the Deployment with that name. The
+// error lists the pods of a Deployment that has several, else all.
+func FindPod(name string, pods []Pod) (int, error) {
+	bare := func(name string) string { return strings.TrimPrefix(name, "fleetman-") }
+	if i := slices.IndexFunc(pods, func(p Pod) bool { return p.Name == name }); i >= 0 {
+		return i, nil
+	}
+	isReplica := func(p Pod) bool {
+		return p.Deployment != "" && p.State != "terminating" && bare(p.Deployment) == bare(name)
+	}
+	replicas := slices.DeleteFunc(slices.Clone(pods), func(p Pod) bool { return !isReplica(p) })
 	switch len(replicas) {
 	case 0:
+		replicas = pods // all, for the error
 	case 1:
-		return replicas[0], nil
-	default:
-		names = collect(replicas, func(p *pod) string { return p.plan.ID })
+		return slices.IndexFunc(pods, isReplica), nil
 	}
-	return nil, usage.Errorf("%q: must be a pod: %s", name, strings.Join(names, ", "))
+	return 0, usage.Errorf("%q: must be a pod: %s", name, strings.Join(collect(replicas, func(p Pod) string { return p.Name }), ", "))
 }
 
 // Stop ends the fleet: no new connections, SIGTERM to all, SIGKILL after
