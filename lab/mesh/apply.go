@@ -109,10 +109,12 @@ func (m *Mesh) startPods(ctx context.Context, change *local.Change, objects *man
 	if err := m.publish(); err != nil {
 		return err
 	}
-	if err := m.awaitApplied(starting, failures); err != nil {
-		return err
-	}
 	proxies := m.sidecars(change.Added())
+	if len(proxies) > 0 {
+		if err := m.awaitApplied(starting, failures); err != nil {
+			return err
+		}
+	}
 	if err := m.runProxies(starting, proxies, objects); err != nil {
 		return err
 	}
