@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/wants"
@@ -140,9 +139,7 @@ func TestNotReady(t *testing.T) {
 		Deployment, Event, Node, Want string
 		Pod                           json.RawMessage
 	}
-	text, err := os.ReadFile("testdata/not-ready.yaml")
-	require.NoError(t, err)
-	require.NoError(t, yaml.UnmarshalStrict(text, &tests))
+	golden.Cases(t, "testdata/not-ready.yaml", &tests)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

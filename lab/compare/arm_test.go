@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/manifest"
 )
@@ -24,8 +24,7 @@ func TestMistakes(t *testing.T) {
 		StandIns, Notes  []string
 		Parallel         bool // on a cluster
 	}
-	require.NoError(t, yaml.Unmarshal([]byte(testdata(t, "mistakes.yaml")), &tests))
-	require.NotEmpty(t, tests)
+	golden.Cases(t, "testdata/mistakes.yaml", &tests)
 	for _, test := range tests {
 		e := decode(t, test.Text, test.StandIns...)
 		var notes []string

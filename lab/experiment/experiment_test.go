@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/wants"
 )
 
@@ -115,11 +115,8 @@ func TestYAML(t *testing.T) {
 // TestMistakes: all of them at once, each with its line, its field, what was found
 // and what is allowed.
 func TestMistakes(t *testing.T) {
-	file, err := os.ReadFile("testdata/mistakes.yaml")
-	require.NoError(t, err)
 	var tests []struct{ Name, Text, Want string }
-	require.NoError(t, yaml.Unmarshal(file, &tests))
-	require.NotEmpty(t, tests)
+	golden.Cases(t, "testdata/mistakes.yaml", &tests)
 	for _, test := range tests {
 		_, err := Decode("x.yaml", []byte(test.Text), figures)
 		assert.EqualError(t, err, strings.TrimSuffix(test.Want, "\n"), test.Name)
@@ -128,7 +125,7 @@ func TestMistakes(t *testing.T) {
 	for _, axis := range "abcde" { // more points than fit into memory
 		many += fmt.Sprintf("  - {name: %c, values: [%s]}\n", axis, strings.Repeat("0, ", 100))
 	}
-	_, err = Decode("x.yaml", []byte(many), figures)
+	_, err := Decode("x.yaml", []byte(many), figures)
 	assert.EqualError(t, err, "x.yaml:1: 1 arms, 1 faults, 1 seeds, 1 repeats, and the sweep's values: must be at most 1000 runs")
 }
 

@@ -1,4 +1,4 @@
-// Package golden compares what tests make with files, which -update writes.
+// Package golden compares what tests make with files, which -update writes, and reads the tables of tests.
 package golden
 
 import (
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -32,6 +33,16 @@ func Compare(t testing.TB, path, got string) {
 			return
 		}
 	}
+}
+
+// Cases reads the cases of a test from a YAML file into a list or a map. A field that they do not have, or a file without
+// cases, fails the test.
+func Cases(t testing.TB, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, yaml.UnmarshalStrict(text, into), path)
+	require.NotEmpty(t, into, path)
 }
 
 func lineAt(lines []string, i int) string {

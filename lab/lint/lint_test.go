@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/mesh/meshtest"
 )
 
@@ -67,7 +67,7 @@ func TestKustomization(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/kustomize")))
 	var tests []struct{ Name, Kustomization, Want string }
-	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "testdata/kustomizations.yaml")), &tests))
+	golden.Cases(t, "testdata/kustomizations.yaml", &tests)
 	for _, test := range tests {
 		t.Run(test.Name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(test.Kustomization), 0o644))

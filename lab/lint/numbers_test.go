@@ -7,7 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
+
+	"fleetman.example/lab/golden"
 )
 
 // shop has a Service payments of three hosts.
@@ -66,7 +67,7 @@ func TestPatches(t *testing.T) {
 // TestNumbers: what a finding says, and what it proposes, is right in its numbers.
 func TestNumbers(t *testing.T) {
 	var tests []struct{ Name, Route, Ejection, Objects, Rule, Want string }
-	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "testdata/numbers.yaml")), &tests))
+	golden.Cases(t, "testdata/numbers.yaml", &tests)
 	for _, test := range tests {
 		text := shop
 		if test.Route != "" {

@@ -2,26 +2,21 @@ package report
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/record"
 )
 
 // TestOrigin: the origin of a failed answer is in the proxies' access logs and, of the library's, in its own header.
 func TestOrigin(t *testing.T) {
-	file, err := os.ReadFile("testdata/origins.yaml")
-	require.NoError(t, err)
 	var tests []struct {
 		Name, Want string
 		Request    record.Request
 	}
-	require.NoError(t, yaml.UnmarshalStrict(file, &tests))
-	require.NotEmpty(t, tests)
+	golden.Cases(t, "testdata/origins.yaml", &tests)
 	for _, test := range tests {
 		assert.Equal(t, test.Want, origin(test.Request, true), test.Name)
 	}

@@ -2,14 +2,12 @@ package kube
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/golden"
 	"fleetman.example/lab/local"
 	"fleetman.example/lab/wants"
 )
@@ -52,13 +50,11 @@ func TestIdle(t *testing.T) {
 		rules = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: staff}\nspec: {host: staff, subsets: [{name: safe, labels: {version: safe}}]}\n"
 		route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: staff}\nspec: {hosts: [staff], http: [{name: all, route: [{destination: {host: staff}}]}]}\n"
 	)
-	text, err := os.ReadFile("testdata/idle.yaml")
-	require.NoError(t, err)
 	var tests []struct {
 		Kind, Note string
 		Spec       json.RawMessage
 	}
-	require.NoError(t, yaml.UnmarshalStrict(text, &tests))
+	golden.Cases(t, "testdata/idle.yaml", &tests)
 	for _, test := range tests {
 		apiVersion, kind, _ := strings.Cut(test.Kind, " ")
 		w := world(t, deployment, service, entry, rules, route, "apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: a}\nspec: "+string(test.Spec)+"\n")
