@@ -78,7 +78,8 @@ func (r *Run) LeadsTo(c Counters, service string, methods []string) (may, known 
 
 // LoadShare returns the share of the load, and of the calls that follow from it, in the
 // requests of a method that a service received from one offset to another: 0 if none of
-// them leads there, 1 if there are no others, or that is unknown. methods are the load's.
+// them leads there, 1 if there are no others, or that is unknown. methods are the load's; the
+// run's requests must be ordered, as for Between.
 func (r *Run) LoadShare(c Counters, methods []string, service, method string, from, until Offset) float64 {
 	if may, known := r.LeadsTo(c, service, methods); may && !known && slices.Contains(methods, method) {
 		return 1

@@ -15,9 +15,9 @@ import (
 // lockPoll is how often a run tries to take a lock that another run holds.
 const lockPoll = 200 * time.Millisecond
 
-// once makes the file path unless it exists, or returns an error if the source makes nothing. make writes to another file, which is renamed when it is
-// complete, so a file named path is always a complete one. Of two runs at once one makes the file and
-// the other waits. The system releases the lock when the last process that has the lock's file open
+// once makes the file path unless it exists. With AtHand it makes nothing: a missing file is an error. make
+// writes to another file, which is renamed when it is complete, so a file named path is always a complete
+// one. Of two runs at once one makes the file and the other waits. The system releases the lock when the last process that has the lock's file open
 // ends: make passes the file to its child, and the lock holds for as long as the child writes, even
 // when this process is killed.
 func (s Source) once(ctx context.Context, path string, make func(ctx context.Context, temporary string, lock *os.File) error) error {
