@@ -28,13 +28,13 @@ var own = []string{
 // removed.
 var others = []string{"GOOS", "GOARCH", "GOBIN", "GOEXPERIMENT"}
 
-// fast makes the compiler collect its garbage less often, which saves a fifth of the CPU time of a first
-// build. A value of the user's wins.
-const fast = "GOGC=300"
+// fast makes the compiler collect its garbage only when a process has 512 MiB, which saves a quarter of the CPU time of a
+// first build. A value of the user's wins.
+var fast = []string{"GOGC=off", "GOMEMLIMIT=512MiB"}
 
 // goEnv returns the environment of the go command: environ without the user's go settings, followed by more.
 func goEnv(environ, more []string) []string {
-	env := []string{fast}
+	env := slices.Clone(fast)
 	for _, variable := range environ {
 		if name, _, _ := strings.Cut(variable, "="); !slices.Contains(others, name) {
 			env = append(env, variable)
