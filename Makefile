@@ -56,7 +56,7 @@ run: ## start the fleet, five vehicles on http://127.0.0.1:30080; UP='ARGUMENTS'
 	@$(call go_build,the launcher,$(BUILDFLAGS) -tags $(RUNTAGS) -o $(RUN) ./lab/cmd/fleetman)
 	@exec $(RUN) up $(UP)
 
-# $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled. GOGC: see lab/gobuild.
+# $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled. GOGC and GOMEMLIMIT: see lab/gobuild.
 define go_build
 command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer'; exit 1; }; mkdir -p $(CACHE)/bin; \
 	GOGC=$${GOGC:-off} GOMEMLIMIT=$${GOMEMLIMIT:-512MiB} CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
