@@ -59,7 +59,7 @@ run: ## start the fleet, five vehicles on http://127.0.0.1:30080; UP='ARGUMENTS'
 # $(call go_build,WHAT,ARGUMENTS) prints how many packages are compiled. GOGC and GOMEMLIMIT: see lab/gobuild.
 define go_build
 command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer'; exit 1; }; mkdir -p $(CACHE)/bin; \
-	GOGC=$${GOGC:-off} GOMEMLIMIT=$${GOMEMLIMIT:-512MiB} CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
+	GOGC=$${GOGC:-off} GOMEMLIMIT=$${GOMEMLIMIT:-2GiB} CGO_ENABLED=0 go build -v $(2) 2>&1 | { \
 	  packages=0; while read -r line; do case $$line in \
 	    *[\ :\#]*) echo "$$line" >&2 ;; \
 	    *) packages=$$((packages + 1)); ((packages % 100)) || echo "$(1): $$packages packages compiled" ;; \
