@@ -62,6 +62,9 @@ func TestMakeInAnyPath(t *testing.T) {
 	out, err := command("run", "UP=--context x").CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(out), "--context: must be a flag of the whole command, which make install builds")
+	out, err = exec.Command(filepath.Join(clone, ".cache/bin/fleetman-local"), "compare").CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, "fleetman: unknown command \"compare\"; see fleetman --help; make install builds the command with clusters and measurements\n", string(out))
 
 	network := networkOf(t)
 	up := command("run", "UP=--network "+network+"0/24 --node-address "+network+"250 --ready-timeout "+patience.String()+" k8s/base")

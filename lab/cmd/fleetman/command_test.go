@@ -166,7 +166,7 @@ func TestScenarios(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	shows(t, []string{`"istio": "v`, `"envoy": "1.`}, "version", "-o", "json")
+	shows(t, []string{`"istio": "v`, `"envoy": "1.`, `"commands": "all"`}, "version", "-o", "json")
 	expect(t, 0, "fleetman development, commit …\n", "", "--version")
 	for _, test := range []struct {
 		v    versions

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +15,12 @@ import (
 
 // With the tag local, the command has what a fleet on this machine needs, and neither clusters nor measurements: it
 // compiles in two thirds of the time. make run builds it so; make build and make install build the whole command.
+
+// commands names the commands of this build; wholeHint says in an error where there are more.
+const (
+	commands  = "local"
+	wholeHint = "; make install builds the command with clusters and measurements"
+)
 
 // furtherCommands returns none: this build has no further commands.
 func furtherCommands(*places) map[string][]*cobra.Command { return nil }
@@ -33,6 +41,8 @@ func (clusterFlags) agree(*cobra.Command, []string) error { return nil }
 
 // addCluster adds a flag that says which command has it.
 func (*places) addCluster(cmd *cobra.Command) {
+	cmd.Long = withoutContext(cmd.Long, "\n\n")
+	cmd.Example = withoutContext(cmd.Example, "\n")
 	cmd.Flags().String("context", "", "work on a cluster: only the command that make install builds can")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("context") {
@@ -40,6 +50,13 @@ func (*places) addCluster(cmd *cobra.Command) {
 		}
 		return nil
 	}
+}
+
+// withoutContext removes the parts of a help text that are about clusters.
+func withoutContext(text, separator string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(text, separator), func(part string) bool {
+		return strings.Contains(part, "--context") || strings.HasPrefix(part, "On a cluster")
+	}), separator)
 }
 
 func (*places) checkFlags(*cobra.Command, []string, []string) error { return nil }

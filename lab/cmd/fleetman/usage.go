@@ -173,7 +173,7 @@ func unknown(what string, suggested []string, cmd *cobra.Command) error {
 	if len(suggested) > 0 {
 		see = usage.DidYouMean(suggested) + " See"
 	}
-	return usage.Errorf("unknown %s%s %s --help", what, see, cmd.CommandPath())
+	return usage.Errorf("unknown %s%s %s --help%s", what, see, cmd.CommandPath(), wholeHint)
 }
 
 // flagError returns pflag's errors in the form of the project's own.

@@ -22,11 +22,12 @@ type versions struct {
 	Platform string `json:"platform"`
 	Istio    string `json:"istio,omitempty"` // that the repository pins; empty outside of one
 	Envoy    string `json:"envoy"`
+	Commands string `json:"commands"` // all, or local: make run's, without clusters and measurements
 }
 
 // readVersion returns the program's version, from its build information.
 func readVersion() versions {
-	v := versions{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Envoy: binaries.EnvoyVersion}
+	v := versions{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Envoy: binaries.EnvoyVersion, Commands: commands}
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
 		return v
@@ -61,7 +62,9 @@ func versionCommand(where *places) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version, the commit, and the pinned Istio and Envoy",
 		Long: `Print the version and the commit of this program, and the versions of Istio and
-Envoy for a mesh. Istio's is pinned by the repository, and not shown outside of one.`,
+Envoy for a mesh. Istio's is pinned by the repository, and not shown outside of one.
+The commands are all, or local: make run builds a program without clusters and
+measurements, make install builds the whole one.`,
 		Example: `  fleetman version
   fleetman version -o json`,
 		Args: none,
@@ -84,6 +87,7 @@ Envoy for a mesh. Istio's is pinned by the repository, and not shown outside of 
 					{"istio", orDash(v.Istio)},
 					{"envoy", v.Envoy},
 					{"go", v.Go + " " + v.Platform},
+					{"commands", v.Commands},
 				} {
 					p.line(plain, "%-9s %s", line[0], line[1])
 				}

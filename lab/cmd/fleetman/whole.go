@@ -10,6 +10,12 @@ import (
 	"fleetman.example/lab/cluster"
 )
 
+// commands names the commands of this build; there are no more elsewhere.
+const (
+	commands  = "all"
+	wholeHint = ""
+)
+
 // clusterOptions are the flags of commands that work on a cluster, too.
 type clusterOptions = cluster.Options
 
