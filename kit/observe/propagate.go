@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -40,9 +41,7 @@ func Propagate(ctx context.Context, outbound http.Header) {
 		}
 	}
 	carried, _ := ctx.Value(carriedKey{}).(http.Header)
-	for name, values := range carried {
-		outbound[name] = values
-	}
+	maps.Copy(outbound, carried)
 }
 
 // RemoveInternal removes the headers that only the fleet's own services and proxies may set. The service

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,9 +40,7 @@ func TestForeignPages(t *testing.T) {
 			s := servertest.Start(t, servertest.Routes(root), map[string]string{"ADMIN_ADDR": tc.addr})
 			req := servertest.Must(http.NewRequest(tc.method, s.AdminURL+"/faults", strings.NewReader("")))
 			req.Host = tc.host
-			for name, values := range tc.header {
-				req.Header[name] = values
-			}
+			maps.Copy(req.Header, tc.header)
 			servertest.Do(t, req).Has(t, tc.status, tc.body)
 		})
 	}

@@ -101,7 +101,7 @@ func modules(root string) (found []string, err error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, word := range strings.Fields(string(text)) {
+			for word := range strings.FieldsSeq(string(text)) {
 				if to, ours := strings.CutPrefix(word, house); ours && !mayImport(part(below), part(to)) {
 					found = append(found, filepath.ToSlash(below)+" names "+word)
 				}

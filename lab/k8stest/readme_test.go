@@ -78,7 +78,7 @@ func checkUndo(t *testing.T, dir, try, undo string, objects *manifest.Objects) {
 	}
 	// apply restores the variables of the manifests, and keeps others
 	for _, set := range setEnv.FindAllStringSubmatch(try, -1) {
-		for _, target := range strings.Fields(set[1]) {
+		for target := range strings.FieldsSeq(set[1]) {
 			d, _ := strings.CutPrefix(target, "deployment/")
 			if !setsVariable(objects, d, set[2]) {
 				assert.Contains(t, undo, "kubectl set env "+target+" "+set[2]+"-")

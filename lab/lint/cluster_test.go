@@ -67,7 +67,7 @@ func TestReadClusterErrors(t *testing.T) {
 func fakeCluster(t *testing.T, text string) *fake.FakeDynamicClient {
 	t.Helper()
 	var objects []runtime.Object
-	for _, document := range strings.Split(text, "---\n") {
+	for document := range strings.SplitSeq(text, "---\n") {
 		o := &unstructured.Unstructured{}
 		require.NoError(t, yaml.Unmarshal([]byte(document), &o.Object))
 		objects = append(objects, o)

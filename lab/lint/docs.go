@@ -20,8 +20,8 @@ func Documentation() string {
 	for _, r := range rules {
 		fmt.Fprintf(&text, "\n### %d %s\n%s\n\n", r.Number, r.Name, r.Reason)
 		source := "<" + r.Source + ">"
-		if strings.HasPrefix(r.Source, "../") {
-			source = fmt.Sprintf("[%s](%s)", strings.TrimPrefix(r.Source, "../"), r.Source)
+		if after, ok := strings.CutPrefix(r.Source, "../"); ok {
+			source = fmt.Sprintf("[%s](%s)", after, r.Source)
 		}
 		fmt.Fprintf(&text, "- Source: %s", source)
 		if r.Report != "" {

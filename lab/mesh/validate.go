@@ -151,7 +151,7 @@ func others(message string, objects *manifest.Objects) int {
 	_, list, _ := strings.Cut(message, "[")
 	list, _, _ = strings.Cut(list, "]")
 	count := -1
-	for _, name := range strings.Fields(list) {
+	for name := range strings.FieldsSeq(list) {
 		if slices.ContainsFunc(objects.All, func(o manifest.Object) bool { return o.Kind == "Sidecar" && o.Name == name }) {
 			count++
 		}

@@ -174,7 +174,7 @@ func zip(name string, body []byte) []byte {
 
 // acceptsGzip reports whether Accept-Encoding names gzip with a weight above 0.
 func acceptsGzip(values []string) bool {
-	for _, encoding := range strings.Split(strings.Join(values, ","), ",") {
+	for encoding := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		name, params, err := mime.ParseMediaType(strings.TrimSpace(encoding))
 		if err != nil || name != "gzip" {
 			continue

@@ -49,7 +49,7 @@ func TestFault(t *testing.T) {
 		got := errs
 		if code == 0 {
 			var lines []string
-			for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+			for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
 				lines = append(lines, strings.Join(strings.Fields(line), " "))
 			}
 			header, rest := lines[0], lines[1:]

@@ -24,7 +24,7 @@ func TestDocumentedFlags(t *testing.T) {
 	files, err := exec.Command("git", "-C", "../../..", "ls-files", "*.md").Output()
 	require.NoError(t, err)
 	texts := map[string]string{}
-	for _, file := range strings.Fields(string(files)) {
+	for file := range strings.FieldsSeq(string(files)) {
 		texts[file] = read(t, "../../../"+file)
 	}
 	each(root, func(cmd *cobra.Command) { texts[cmd.CommandPath()+" --help"] = cmd.Example })

@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -50,8 +49,7 @@ func TestARealEnvoyTakesTheMeshsOwnAndNobodyElse(t *testing.T) {
 	server.Refused = func(line string) { t.Error(line) }
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	go func() { _ = server.Serve(ctx, listener) }()
 	config := filepath.Join(t.TempDir(), "envoy.yaml")
 	template, err := os.ReadFile("testdata/strict.yaml")

@@ -53,7 +53,7 @@ func TestRoutesAreEven(t *testing.T) {
 				t.Errorf("at the end of the route a vehicle jumps %.0f m", hop)
 			}
 			data := readFile("../routes", r.file+".gpx")
-			for _, line := range strings.Split(string(data), "\n") {
+			for line := range strings.SplitSeq(string(data), "\n") {
 				if strings.HasPrefix(line, "<trkpt") && !sevenDecimals.MatchString(line) {
 					t.Fatalf("line %s", line)
 				}
