@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -32,16 +33,20 @@ func Watch(paths []string) func(context.Context) bool {
 	}
 }
 
-// state returns a checksum of names, sizes and times. It ignores files that cannot
-// be read: Load returns that error.
+// state returns a checksum of names, sizes and times. It follows symbolic links, as Load does. It ignores files
+// that cannot be read: Load returns that error.
 func state(paths []string) uint64 {
 	sum := fnv.New64a()
 	for _, path := range paths {
-		_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		root, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			continue
+		}
+		_ = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return nil
 			}
-			if info, err := entry.Info(); err == nil {
+			if info, err := os.Stat(name); err == nil {
 				fmt.Fprintf(sum, "%s|%d|%d\n", name, info.Size(), info.ModTime().UnixNano())
 			}
 			return nil

@@ -19,7 +19,13 @@ func TestWatch(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	}
 	write(file, "a")
-	saved := Watch([]string{dir, file})
+	target, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	write(filepath.Join(target, "c.yaml"), "c")
+	require.NoError(t, os.Symlink(target, link))
+	source := filepath.Join(t.TempDir(), "d.yaml")
+	write(source, "d")
+	require.NoError(t, os.Symlink(source, filepath.Join(dir, "d.yaml")))
+	saved := Watch([]string{dir, file, link})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for _, test := range []struct {
@@ -28,6 +34,8 @@ func TestWatch(t *testing.T) {
 	}{
 		{"written", func() { write(file, "ab") }},
 		{"new below", func() { write(filepath.Join(dir, "x", "b.yaml"), "") }},
+		{"written below a link", func() { write(filepath.Join(target, "c.yaml"), "cd") }},
+		{"target of a link written", func() { write(source, "de") }},
 		{"gone", func() { _ = os.Remove(file) }},
 	} {
 		test.change()
