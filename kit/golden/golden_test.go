@@ -146,3 +146,30 @@ func TestReplay(t *testing.T) {
 		t.Error(errors)
 	}
 }
+
+func TestShape(t *testing.T) {
+	const gone = `{"timestamp":"2026-01-01T00:00:00.000+0000","status":404,"error":"Not Found","message":"ours","path":"/gone"}`
+	for _, tc := range []struct {
+		status                  int
+		contentType, body, want string
+	}{
+		{404, "application/json", gone, ""},
+		{404, "application/json", "{}", "must have the five fields"},
+		{400, "application/json", gone, "status: 404: must be 400"},
+		{404, "", gone, `Content-Type: "": must be application/json`},
+		{404, "text/plain", gone, `Content-Type: "text/plain": must be application/json`},
+	} {
+		a := servertest.Answer{Status: tc.status, Header: http.Header{"Content-Type": {tc.contentType}}, Body: tc.body}
+		if got := shape(a); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	for body, want := range map[string]string{"": "200", "a": "200 a", "a\n": "200 a\n", " ": "200  "} {
+		if got := (Call{}).text(servertest.Answer{Status: 200, Body: body}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

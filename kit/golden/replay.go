@@ -28,12 +28,12 @@ var (
 type Prepare func(calls []Call, i int)
 
 // Replay sends every recorded call of a service (the first word of a call's name). It fails the test for
-// an answer that is neither equal to the original's nor an intended difference, and for a difference in the
-// service's testdata/differences.txt that no answer has. start is called for each version of the original and
-// starts a service without state; prepare may be nil.
+// an answer that neither equals the original's nor has an intended difference from it, and for an intended
+// difference, in the service's testdata/differences.txt or in everywhere.txt, that no answer has. start is
+// called for each version of the original and starts a service without state; prepare may be nil.
 //
-// Two answers are equal if their statuses, relevant headers and bodies are equal. Times, and the order
-// where the recording declares that it varies, are ignored. Speeds may differ by a millionth (see the
+// Two answers are equal if their statuses, relevant headers and bodies are equal. Times are ignored, and so
+// is the order of a list if the recording declares that it varies. Speeds may differ by a millionth (see the
 // recordings' README). Of an error, only the status, its name and the path are compared: head has no
 // message and t6 has Java's. Each of our errors must have the contract's five fields.
 func Replay(t testing.TB, service string, start func() (url string, prepare Prepare)) {
@@ -57,7 +57,7 @@ func replay(t testing.TB, service string, start func() (url string, prepare Prep
 					continue
 				}
 				replayed++
-				compare(t, system+" "+c.Name, c, c.make(t, url), table)
+				compare(t, system+" "+c.Name, c, c.send(t, url), table)
 			}
 		}
 		if replayed == 0 {
@@ -88,7 +88,8 @@ type difference struct {
 
 var differenceLines = regexp.MustCompile("^Calls: (.+)\nOriginal: (.+)\nOurs: (.+)\nReason: .+$")
 
-// differences parses the text of a file of differences, which blank lines separate. # begins a comment.
+// differences parses a file of differences, which has a paragraph for each. A paragraph that begins with # is
+// a comment.
 func differences(t testing.TB, text string) (table []*difference) {
 	for part := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
 		if strings.HasPrefix(part, "#") {
@@ -125,10 +126,8 @@ func (d *difference) explains(name, original, ours string) bool {
 
 func compare(t testing.TB, name string, c Call, ours servertest.Answer, table []*difference) {
 	t.Helper()
-	if ours.Status >= 400 && c.Request.Method != http.MethodHead {
-		if problem := shape(ours); problem != "" && !netHTTP(ours) {
-			t.Errorf("%s: an error without the contract's shape: %s: %s", name, problem, ours.Body)
-		}
+	if problem := shape(ours); problem != "" && ours.Status >= 400 && c.Request.Method != http.MethodHead && !netHTTP(ours) {
+		t.Errorf("%s: an error without the contract's shape: %s: %s", name, problem, ours.Body)
 	}
 	original := c.recorded()
 	want, got := c.text(original), c.text(ours)
@@ -153,8 +152,8 @@ func (c Call) recorded() servertest.Answer {
 	return a
 }
 
-// make sends the call byte for byte as it was recorded, which net/http's client does not.
-func (c Call) make(t testing.TB, url string) servertest.Answer {
+// send sends the call byte for byte as it was recorded, which net/http's client does not.
+func (c Call) send(t testing.TB, url string) servertest.Answer {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", c.Request.Method, c.Request.Target)
@@ -167,14 +166,14 @@ func (c Call) make(t testing.TB, url string) servertest.Answer {
 	}
 	b.WriteString("\r\n")
 	if c.Request.Body != nil {
-		b.WriteString(sent(*c.Request.Body, length))
+		b.WriteString(bodyBytes(*c.Request.Body, length))
 	}
 	return servertest.Raw(t, url, b.String())
 }
 
-// sent returns the bytes that were sent for a recorded body. The recording is UTF-8; if length is its
+// bodyBytes returns the bytes that were sent for a recorded body. The recording is UTF-8; if length is its
 // number of characters, the body was sent as Latin-1.
-func sent(body string, length int) string {
+func bodyBytes(body string, length int) string {
 	if len(body) == length || utf8.RuneCountInString(body) != length {
 		return body
 	}
@@ -187,7 +186,10 @@ func sent(body string, length int) string {
 
 // text returns the whole answer with the varying parts masked.
 func (c Call) text(a servertest.Answer) string {
-	return strings.TrimSpace(c.line(a) + " " + masked(a.Body, c))
+	if body := masked(a.Body, c); body != "" {
+		return c.line(a) + " " + body
+	}
+	return c.line(a)
 }
 
 // relevant are the headers that are compared. Others (Date, Connection, Transfer-Encoding, Vary, …)
@@ -207,7 +209,7 @@ func (c Call) line(a servertest.Answer) string {
 		switch {
 		case name == "Content-Type" && strings.HasPrefix(value, "application/json;"):
 			value = "application/json"
-		case strings.HasPrefix(name, "Access-Control-") && !c.sends("Origin"):
+		case strings.HasPrefix(name, "Access-Control-") && !c.hasHeader("Origin"):
 			value = ""
 		case name == "Allow":
 			methods := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
@@ -222,7 +224,7 @@ func (c Call) line(a servertest.Answer) string {
 	return strings.Join(parts, " ")
 }
 
-func (c Call) sends(header string) bool {
+func (c Call) hasHeader(header string) bool {
 	return slices.ContainsFunc(c.Request.Headers, func(h [2]string) bool { return h[0] == header })
 }
 
@@ -262,21 +264,21 @@ func asError(body string) (map[string]any, bool) {
 
 var errorShape = regexp.MustCompile(`^\{"timestamp":"[^"]{23}\+0000","status":\d{3},"error":"[A-Za-z ]+","message":".+","path":".*"\}$`)
 
-// shape returns what is wrong with an error's body by the contract; empty: nothing.
+// shape returns how an error differs from the contract. It returns "" if it does not.
 func shape(a servertest.Answer) string {
 	e, _ := asError(a.Body)
 	switch {
 	case !errorShape.MatchString(a.Body) || !instant.MatchString(a.Body):
 		return "must have the five fields"
 	case e["status"] != float64(a.Status):
-		return fmt.Sprintf("status %d", a.Status)
+		return fmt.Sprintf("status: %v: must be %d", e["status"], a.Status)
 	case a.Header.Get("Content-Type") != "application/json":
-		return a.Header.Get("Content-Type")
+		return fmt.Sprintf("Content-Type: %q: must be application/json", a.Header.Get("Content-Type"))
 	}
 	return ""
 }
 
-// netHTTP reports whether net/http gave an answer before a handler was called: see the README.
+// netHTTP reports whether net/http gave an answer before a handler was called: see everywhere.txt, bad escape.
 func netHTTP(a servertest.Answer) bool {
 	return strings.HasPrefix(a.Body, "400 Bad Request") && strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain")
 }
