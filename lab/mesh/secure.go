@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -29,8 +30,8 @@ func (m *Mesh) certificate(account string) (tls.Certificate, error) {
 	return tls.X509KeyPair(issued.Chain, issued.Key)
 }
 
-// serveAPI serves the Kubernetes API at a free port. It uses TLS because clients send their token over
-// TLS alone.
+// serveAPI serves the Kubernetes API at a free port. It uses TLS because clients send their token
+// only over TLS.
 func (m *Mesh) serveAPI() (net.Addr, error) {
 	pair, err := m.certificate("kube-apiserver")
 	if err != nil {
@@ -66,7 +67,7 @@ func (m *Mesh) kubeconfig(api string) []byte {
 	return text
 }
 
-// serveSecure serves istiod's port with TLS, 15012 on a cluster, at a free port: istioctl proxy-status
+// serveSecure serves, at a free port, what is istiod's TLS port 15012 on a cluster; istioctl proxy-status
 // needs it. It terminates TLS and forwards to istiod's plaintext port, because istiod has no
 // certificate here.
 func (m *Mesh) serveSecure(i *istiod) error {
@@ -79,33 +80,44 @@ func (m *Mesh) serveSecure(i *istiod) error {
 		return fmt.Errorf("TLS port of %s: %w", i.name, err)
 	}
 	m.running.Go(func() {
-		for {
-			conn, err := i.secure.Accept()
-			if err != nil {
-				return
-			}
+		accept(m.stopping, i.secure, func(conn net.Conn) {
 			m.running.Go(func() { pipe(m.stopping, conn, i.grpc.String()) })
-		}
+		})
 	})
 	return nil
 }
 
-// pipe connects a client to an address. It copies both ways until one side or the context ends.
+// accept calls serve for each connection until the listener is closed or ctx ends. After another error, such as
+// too many open files, it waits 100 ms.
+func accept(ctx context.Context, listener net.Listener, serve func(net.Conn)) {
+	for ctx.Err() == nil {
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			serve(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// pipe connects a client to an address. It copies both ways until either side closes or ctx ends; then it closes
+// both.
 func pipe(ctx context.Context, client net.Conn, to string) {
 	defer client.Close()
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)
 	if err != nil {
 		return
 	}
-	defer server.Close()
-	defer context.AfterFunc(ctx, func() { client.Close(); server.Close() })()
+	closeBoth := func() { client.Close(); server.Close() }
+	defer context.AfterFunc(ctx, closeBoth)()
 	var both sync.WaitGroup
-	for _, direction := range [][2]net.Conn{{client, server}, {server, client}} {
-		both.Go(func() {
-			_, _ = io.Copy(direction[0], direction[1])
-			direction[0].Close()
-			direction[1].Close()
-		})
-	}
+	both.Go(func() { _, _ = io.Copy(client, server); closeBoth() })
+	both.Go(func() { _, _ = io.Copy(server, client); closeBoth() })
 	both.Wait()
 }
