@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"fleetman.example/kit/env"
@@ -35,13 +36,24 @@ func readConfig(r *env.Reader) config {
 	return cfg
 }
 
-// origin is the syntax of an origin. It excludes the separators of the header that it goes into.
-var origin = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:([0-9]+|\*))?$`)
+// origin matches scheme://host[:port]. It admits no space, comma or semicolon, which would end a source in the
+// Content-Security-Policy header.
+var origin = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(?::([0-9]+|\*))?$`)
+
+// isOrigin reports whether text is an origin. Its port may be *, and otherwise is from 1 to 65535.
+func isOrigin(text string) bool {
+	match := origin.FindStringSubmatch(text)
+	if match == nil || match[1] == "" || match[1] == "*" {
+		return match != nil
+	}
+	port, err := strconv.ParseUint(match[1], 10, 16)
+	return err == nil && port > 0
+}
 
 func photoOrigins(r *env.Reader) []string {
 	origins := strings.Fields(r.String("PHOTO_ORIGINS", "", "further origins from which the page may load the drivers' photos, separated by spaces; the port may be `*`"))
 	for _, o := range origins {
-		if !origin.MatchString(o) {
+		if !isOrigin(o) {
 			r.Fail("PHOTO_ORIGINS", "must be origins such as https://photos.example:8443 separated by spaces")
 			break
 		}

@@ -41,6 +41,10 @@ func TestPhotoOrigins(t *testing.T) {
 		"https://photos.example,https://other.example": false,
 		"'unsafe-inline'":                              false,
 		"https://*":                                    false,
+		"https://photos.example:65535":                 true,
+		"https://photos.example:0":                     false,
+		"https://photos.example:65536":                 false,
+		"https://photos.example:":                      false,
 	} {
 		_, err := envtest.Read(map[string]string{"PHOTO_ORIGINS": value}, readConfig)
 		if (err == nil) != good {
