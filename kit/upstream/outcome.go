@@ -30,24 +30,24 @@ func (o outcome) reason() string {
 	return badStatus{o.resp.StatusCode}.Reason()
 }
 
-// isFinal reports whether another attempt would fail in the same way: an answer that is too large, a
-// refusal by this side, or a refusal or timeout with another service as its origin. The endpoint has then
-// made its own attempts.
+// isFinal reports whether another attempt would fail in the same way: the answer is too large, this side
+// refused the call, or the endpoint's own call to another service was refused or timed out. The endpoint has
+// then made its own attempts.
 func (o outcome) isFinal() bool {
 	if o.err != nil {
 		_, large := errors.AsType[tooLarge](o.err)
 		return large || isRefusal(o.err)
 	}
-	origin, behind := apierror.ReadOrigin(o.resp.Header)
-	return behind && origin.Kind != apierror.OriginUpstream
+	origin, ok := apierror.ReadOrigin(o.resp.Header)
+	return ok && origin.Kind != apierror.OriginUpstream
 }
 
-// evidence returns what the outcome of an attempt proves about its endpoint: nil that it works, any error
-// but errNoEvidence that it fails. ctx is the context of the call.
+// evidence returns nil if the outcome of an attempt proves that its endpoint works, errNoEvidence if it proves
+// nothing, and any other error if it proves that the endpoint fails. ctx is the context of the call.
 //
 // A 5xx whose origin is another service proves that the endpoint works: it serves other routes with
-// other upstreams. A refusal by this side, a caller that left, and an attempt that had less time than
-// configured are no evidence.
+// other upstreams. A refusal by this side, a call that its caller canceled, and an attempt that had less time
+// than configured prove nothing.
 func (o outcome) evidence(ctx context.Context) error {
 	if o.err != nil {
 		_, short := errors.AsType[shortened](o.err)
@@ -59,16 +59,16 @@ func (o outcome) evidence(ctx context.Context) error {
 	if o.resp.StatusCode < http.StatusInternalServerError {
 		return nil
 	}
-	if _, behind := apierror.ReadOrigin(o.resp.Header); behind {
+	if _, ok := apierror.ReadOrigin(o.resp.Header); ok { // another service failed
 		return nil
 	}
 	return badStatus{o.resp.StatusCode}
 }
 
-// errNoEvidence is the outcome of an attempt that proves nothing about its endpoint.
+// errNoEvidence is returned by evidence for an attempt that proves nothing about its endpoint.
 var errNoEvidence = errors.New("no evidence about the upstream")
 
-// badStatus is the error of an answer with a status of 500 or above.
+// badStatus is the error of an answer that has not succeeded: a 5xx or a 429.
 type badStatus struct{ status int }
 
 func (e badStatus) Error() string {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -8,7 +9,8 @@ import (
 
 // withoutReplay returns r with the context ctx, changed so that net/http does not send it again after a
 // broken connection. net/http repeats some requests once for each idle connection that turns out to be
-// closed, which neither the retry budget nor a breaker would count.
+// closed, which neither the retry budget nor a breaker would count. net/http may still move a request of which it
+// has written nothing to another connection.
 func withoutReplay(ctx context.Context, r *http.Request) *http.Request {
 	r = r.WithContext(ctx)
 	if !isReplayable(r) {
@@ -21,9 +23,10 @@ func withoutReplay(ctx context.Context, r *http.Request) *http.Request {
 	return r
 }
 
-// isReplayable reports whether net/http may send a request again. It copies Request.isReplayable.
+// isReplayable reports whether net/http may send a request again. It has the methods and headers of
+// net/http's Request.isReplayable; withoutReplay sees to the body.
 func isReplayable(r *http.Request) bool {
-	switch r.Method {
+	switch cmp.Or(r.Method, http.MethodGet) {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	}

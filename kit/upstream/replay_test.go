@@ -113,6 +113,13 @@ func TestNoAttemptsBesideTheChains(t *testing.T) {
 	}
 }
 
+// As for net/http, an empty method is GET.
+func TestWithoutReplayOfEmptyMethod(t *testing.T) {
+	if r := withoutReplay(t.Context(), &http.Request{}); r.Body == nil {
+		t.Error("net/http may send the request again")
+	}
+}
+
 // The answer to a HEAD has a Content-Length and no body.
 func TestHead(t *testing.T) {
 	s := servertest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") })
