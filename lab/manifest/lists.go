@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// objectLists are the paths, below spec, of the lists of objects that this module reads of the kinds of a mesh.
-// Their readers may skip an element that is not an object: checkLists refuses it before.
+// objectLists are, by kind, the paths below spec of the lists of objects that fleetman reads. The code that reads
+// them may skip an element that is not an object, so checkLists rejects it first.
 var objectLists = map[string][]string{
 	"VirtualService":        {"http[].match[]", "http[].route[]", "tcp[].match[]", "tcp[].route[]", "tls[].match[]", "tls[].route[]"},
 	"DestinationRule":       {"trafficPolicy.portLevelSettings[]", "subsets[].trafficPolicy.portLevelSettings[]"},
@@ -28,7 +28,7 @@ var routeLists = []string{
 	"parentRefs[]", "rules[].matches[].headers[]", "rules[].matches[].queryParams[]", "rules[].filters[]", "rules[].backendRefs[].filters[]",
 }
 
-// checkLists returns an error for a list of objects that is none, or for an element of one that is no object.
+// checkLists returns an error if a value in objectLists is not a list, or if one of its elements is not an object.
 func checkLists(kind string, data []byte) error {
 	var object struct {
 		Spec map[string]any `json:"spec"`

@@ -75,7 +75,7 @@ func loadFile(path string) ([]Object, error) {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: must be a file or a directory", path)
+		return nil, fmt.Errorf("%s: must be a regular file", path)
 	}
 	if info.Size() > maxBytes {
 		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", path, info.Size(), maxBytes)

@@ -97,6 +97,11 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestLoadDevice(t *testing.T) {
+	_, err := Load(os.DevNull)
+	assert.EqualError(t, err, os.DevNull+": must be a regular file")
+}
+
 // TestLoadBadInput checks that each error is one line. The files that kustomize reads must be local, and
 // their size is limited like that of plain files. Without these limits, kustomize would fetch files, or
 // take minutes or all memory.
