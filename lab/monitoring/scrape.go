@@ -11,36 +11,36 @@ import (
 	"fleetman.example/lab/mesh"
 )
 
-// scraped is a job of Prometheus with fixed targets.
-type scraped struct {
-	Job     string          `json:"job_name"`
-	Path    string          `json:"metrics_path,omitempty"`
-	Targets []scrapedTarget `json:"static_configs"`
+// scrapeJob is a scrape_config of Prometheus.
+type scrapeJob struct {
+	Name          string         `json:"job_name"`
+	Path          string         `json:"metrics_path,omitempty"`
+	StaticConfigs []staticConfig `json:"static_configs"`
 }
 
-type scrapedTarget struct {
-	Addresses []string          `json:"targets"`
-	Labels    map[string]string `json:"labels"`
+type staticConfig struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
 }
 
 // ScrapeConfig returns a configuration of Prometheus, for YAML, that scrapes a fleet on this machine. root is the
-// repository with the rules; without it there are none.
+// root of the repository, which has the rule files; if it is empty, the configuration has no rules.
 func ScrapeConfig(fleet []local.Pod, proxies []mesh.ProxyStatus, interval time.Duration, root string) map[string]any {
 	pods := map[string]local.Pod{}
-	services := scraped{Job: "services"}
+	services := scrapeJob{Name: "services"}
 	for _, pod := range fleet {
 		pods[pod.Name] = pod
-		services.Targets = append(services.Targets, scrapedTarget{[]string{faults.Admin(pod)}, targetLabels(pod)})
+		services.StaticConfigs = append(services.StaticConfigs, staticConfig{[]string{faults.Admin(pod)}, targetLabels(pod)})
 	}
-	jobs, rules := []scraped{services}, []string{"alerts.yaml"}
+	jobs, rules := []scrapeJob{services}, []string{"alerts.yaml"}
 	if len(proxies) > 0 {
-		job := scraped{Job: "proxies", Path: "/stats/prometheus"}
+		job := scrapeJob{Name: "proxies", Path: "/stats/prometheus"}
 		for _, proxy := range proxies {
 			pod, ok := pods[proxy.Name]
 			if !ok { // a gateway
 				pod = local.Pod{Name: proxy.Name, Namespace: proxy.Namespace, Deployment: proxy.Name}
 			}
-			job.Targets = append(job.Targets, scrapedTarget{[]string{proxy.Admin}, targetLabels(pod)})
+			job.StaticConfigs = append(job.StaticConfigs, staticConfig{[]string{proxy.Admin}, targetLabels(pod)})
 		}
 		jobs, rules = append(jobs, job), append(rules, "istio-names.yaml")
 	}
