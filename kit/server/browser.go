@@ -9,10 +9,10 @@ import (
 	"fleetman.example/kit/apierror"
 )
 
-// rejectForeignPages rejects with 403 what a foreign page in a browser on this machine can send to an
-// admin listener: a request from another origin that changes something and needs no preflight, and, on
-// loopback, a request to a host name in public DNS, whose owner can point it here (DNS rebinding). On
-// other addresses any host name is valid, as a cluster may give the pod any name.
+// rejectForeignPages rejects with 403 the requests that a foreign page in a browser on this machine can send
+// to an admin listener: those from another origin that change something and need no preflight, and, on
+// loopback, those to a host name in public DNS, which its owner can point to this machine (DNS rebinding). On
+// other addresses any host name is valid, because a cluster may give the pod any name.
 func rejectForeignPages(addr net.Addr, next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection()
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -33,15 +33,13 @@ type AccessEntry struct {
 	Local      string    `json:"downstream_local" envoy:"%DOWNSTREAM_LOCAL_ADDRESS%"` // the listener's address
 }
 
-// Inbound reports whether the request was to the proxy's own program, not from it or through a gateway.
+// Inbound reports whether the proxy routed the request to its own program. It is false for an inbound request that
+// the proxy refused: its entry has no cluster.
 func (e AccessEntry) Inbound() bool { return strings.HasPrefix(e.Cluster, "inbound|") }
 
 // ParseAccess parses a line of Envoy's log. ok is false when the line is no access-log entry.
 func ParseAccess(line []byte) (entry AccessEntry, ok bool) {
-	if !bytes.Contains(line, []byte(`"msg":"access"`)) {
-		return AccessEntry{}, false
-	}
-	if err := json.Unmarshal(line, &entry); err != nil {
+	if !bytes.Contains(line, []byte(`"msg":"access"`)) || json.Unmarshal(line, &entry) != nil {
 		return AccessEntry{}, false
 	}
 	return entry, true
