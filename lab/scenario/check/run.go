@@ -36,7 +36,7 @@ func Find(root string, dirs ...string) ([]Scenario, error) {
 			if err != nil || entry.IsDir() || entry.Name() != "expect.yaml" {
 				return err
 			}
-			s, err := load(root, filepath.Dir(path))
+			s, err := read(root, filepath.Dir(path))
 			if err == nil && !slices.ContainsFunc(found, func(other Scenario) bool { return other.Dir == s.Dir }) {
 				found = append(found, s)
 			}
@@ -52,7 +52,7 @@ func Find(root string, dirs ...string) ([]Scenario, error) {
 	return found, nil
 }
 
-func load(root, dir string) (Scenario, error) {
+func read(root, dir string) (Scenario, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return Scenario{}, err

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"fleetman.example/lab/process"
+	"fleetman.example/lab/load"
 	"fleetman.example/lab/scenario"
 )
 
@@ -73,12 +73,12 @@ func send(ctx context.Context, route Route, r *scenario.Requests, check string, 
 		record.Start, record.Took, record.Key = start.Sub(began), time.Since(start), key
 		got.add(i, record)
 	}
-	var sent int
-	if r.Rate > 0 {
-		sent = openLoop(sending, r, began, one)
-	} else {
-		sent = closedLoop(sending, r, one)
+	pace, inFlight := load.Pace(r.Rate), r.Count
+	if r.Rate == 0 { // all are due at once, within a microsecond for a thousand, and wait for their turn
+		pace, inFlight = load.Pace(time.Second), max(1, r.Concurrency)
 	}
+	plan := load.Plan{Schedule: pace, Duration: pace.Due(r.Count), MaxInFlight: inFlight}
+	sent := len(load.Run(sending, plan, func(_ context.Context, i int) struct{} { one(i); return struct{}{} }))
 	acting.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -109,43 +109,6 @@ func (s *responses) add(i int, record Record) {
 			s.decided = nil
 		}
 	}
-}
-
-// openLoop starts requests at even intervals, independent of how long they take. It returns their number.
-func openLoop(ctx context.Context, r *scenario.Requests, began time.Time, one func(int)) int {
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	for i := range r.Count {
-		due := time.Duration(float64(i) / r.Rate * float64(time.Second))
-		if process.Sleep(ctx, time.Until(began.Add(due))) != nil {
-			return i
-		}
-		sending.Go(func() { one(i) })
-	}
-	return r.Count
-}
-
-// closedLoop keeps Concurrency requests in flight until all are done. It returns their number.
-func closedLoop(ctx context.Context, r *scenario.Requests, one func(int)) int {
-	next := make(chan int)
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	defer close(next)
-	for range max(1, r.Concurrency) {
-		sending.Go(func() {
-			for i := range next {
-				one(i)
-			}
-		})
-	}
-	for i := range r.Count {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-			return i
-		}
-	}
-	return r.Count
 }
 
 // headerValues returns the values of EachHeader. They only depend on the seed.
