@@ -16,6 +16,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"fleetman.example/lab/manifest"
 	"fleetman.example/lab/mesh/envoy"
 	"fleetman.example/lab/process"
 	"fleetman.example/lab/tcp"
@@ -29,16 +30,9 @@ func Read(path string) (config []byte, notes []string, err error) {
 	if path, err = find(path); err != nil {
 		return nil, nil, err
 	}
-	info, err := os.Stat(path)
+	text, err := manifest.ReadFile("an Envoy configuration", path, maxBytes)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read an Envoy configuration: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, nil, fmt.Errorf("%s: must be a file of at most %d bytes", path, maxBytes)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read an Envoy configuration: %w", err)
+		return nil, nil, err
 	}
 	return Migrate(path, text)
 }

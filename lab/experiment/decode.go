@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -63,21 +62,9 @@ const (
 // Read reads the experiment in a file. Figures are those that goals may have; nil
 // allows any. An error of the content is Problems.
 func Read(path string, figures []Figure) (*Experiment, error) {
-	info, err := os.Stat(path)
+	data, err := manifest.ReadFile("the experiment", path, maxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("read the experiment: %w", err)
-	}
-	switch {
-	case info.IsDir():
-		return nil, fmt.Errorf("%s: a directory: must be a file", path)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: %v: must be a regular file", path, info.Mode().Type())
-	case info.Size() > maxBytes:
-		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", path, info.Size(), maxBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the experiment: %w", err)
+		return nil, err
 	}
 	return Decode(path, data, figures)
 }

@@ -70,19 +70,30 @@ func isManifest(name string) bool {
 }
 
 func loadFile(path string) ([]Object, error) {
+	data, err := ReadFile("manifests", path, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return Decode(path, data)
+}
+
+// ReadFile reads a regular file, not a pipe or a device, of at most so many bytes. Errors call its content what.
+func ReadFile(what, path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read manifests: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
-	if !info.Mode().IsRegular() {
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s: a directory: must be a file", path)
+	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: must be a regular file", path)
-	}
-	if info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", path, info.Size(), maxBytes)
+	case info.Size() > most:
+		return nil, fmt.Errorf("%s: %d bytes: must be at most %d", path, info.Size(), most)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read manifests: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
-	return Decode(path, data)
+	return data, nil
 }

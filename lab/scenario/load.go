@@ -19,16 +19,9 @@ const maxBytes = 1 << 20
 
 // Load reads and validates an expect.yaml. The error is one line with the file, the promise and the field.
 func Load(path string) (*File, error) {
-	info, err := os.Stat(path)
+	data, err := manifest.ReadFile("a scenario's promises", path, maxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("read a scenario's promises: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, fmt.Errorf("%s: must be a file of at most %d bytes", path, maxBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read a scenario's promises: %w", err)
+		return nil, err
 	}
 	file, err := Decode(path, data)
 	if err != nil {

@@ -141,7 +141,7 @@ func TestLoad(t *testing.T) {
 	require.Len(t, file.Promises, 1)
 	assert.Equal(t, "Bearer a.b.c", file.Promises[0].Checks[0].Requests.Headers["Authorization"], "Authorization")
 	_, err = Load(filepath.Dir(path))
-	wants.Error(t, "a directory", err, "…: must be a file of at most 1048576 bytes")
+	wants.Error(t, "a directory", err, "…: a directory: must be a file")
 	_, err = Load(path + ".none")
 	wants.Error(t, "nothing", err, "read a scenario's promises: stat …")
 }
