@@ -49,11 +49,17 @@ func (r *Reader) read(name, def, meaning string) string {
 }
 
 // Fail adds the error "NAME: VALUE: " and a formatted rest, such as "must be …", to Err. A secret's
-// value is replaced by "(set)".
+// value is replaced by "(set)"; of a variable that is not set, the value is its default.
 func (r *Reader) Fail(name, format string, args ...any) {
 	got := strconv.Quote(r.getenv(name))
-	if slices.ContainsFunc(r.vars, func(v variable) bool { return v.name == name && v.value == hidden }) {
-		got = hidden
+	for _, v := range r.vars {
+		switch {
+		case v.name != name:
+		case v.value == hidden:
+			got = hidden
+		case r.getenv(name) == "" && v.value != "":
+			got = v.value + " (default)"
+		}
 	}
 	r.fail(name, got, format, args...)
 }

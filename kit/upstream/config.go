@@ -11,7 +11,7 @@ import (
 )
 
 // Config configures the calls of a service to its upstreams. The zero value of a field switches its stage
-// off.
+// off, but Timeout must be above 0.
 type Config struct {
 	Timeout        time.Duration // longest wait for an answer, over all attempts
 	HostsFile      string        // file in the form of hosts(5), looked up before DNS; empty: only DNS
@@ -54,7 +54,7 @@ const (
 
 // ReadConfig reads the configuration. RESILIENCE=library changes the defaults of the stages, so that each
 // can still be set or switched off alone. RESILIENCE=off switches all stages off and ignores their
-// variables. Without RESILIENCE all stages are off by default.
+// values, which must be valid alone. Without RESILIENCE all stages are off by default.
 func ReadConfig(r *env.Reader) (cfg Config) {
 	r.Shared(func() { cfg = readConfig(r) })
 	return cfg
@@ -68,7 +68,7 @@ func readConfig(r *env.Reader) Config {
 		}
 		return r.Int(name, def, 0, max, meaning)
 	}
-	timeout, attempt := 60*time.Second, time.Duration(0) // the original's; off
+	timeout, attempt := 60*time.Second, time.Duration(0) // timeout: as in the original; attempt: off
 	if library {
 		timeout, attempt = 3*time.Second, time.Second
 	}
@@ -99,14 +99,14 @@ func readConfig(r *env.Reader) Config {
 	if err := checkHosts(cfg.HostsFile); err != nil {
 		r.Fail("HOSTS_FILE", "must be a readable file in the form of hosts(5): %v", err)
 	}
+	if strings.TrimSpace(r.Getenv("RESILIENCE")) == "off" {
+		return Config{Timeout: cfg.Timeout, HostsFile: cfg.HostsFile, Seed: cfg.Seed}
+	}
 	if cfg.Retry.BackoffMax < cfg.Retry.Backoff {
 		r.Fail("RETRY_BACKOFF_MAX", "must be at least RETRY_BACKOFF, %s", cfg.Retry.Backoff)
 	}
 	if cfg.AttemptTimeout > cfg.Timeout {
 		r.Fail("ATTEMPT_TIMEOUT", "must be at most UPSTREAM_TIMEOUT, %s", cfg.Timeout)
-	}
-	if strings.TrimSpace(r.Getenv("RESILIENCE")) == "off" {
-		return Config{Timeout: cfg.Timeout, HostsFile: cfg.HostsFile, Seed: cfg.Seed}
 	}
 	return cfg
 }
