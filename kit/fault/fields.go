@@ -23,14 +23,14 @@ var fields = slices.Concat(kinds, conditions)
 
 // kinds are the fields whose names are a Kind.
 var kinds = []field{
-	{"delay", "a duration such as 2s, or a range such as 0s..5s", setDelay},
+	{"delay", "a duration above 0s such as 2s, or a range such as 0s..5s, at most 24h", setDelay},
 	{"status", "an HTTP status from 200 to 599", setStatus},
 	{"reset", "no value", setNothing},
 	{"hang", "no value", setNothing},
-	{"truncate", "no value, or the bytes to keep", func(r *Rule, v string, hasValue bool) bool { return !hasValue || setInt(&r.Bytes, v, 0, math.MaxInt32) }},
+	{"truncate", "no value, or the bytes to keep, from 0 to 2147483647", func(r *Rule, v string, hasValue bool) bool { return !hasValue || setInt(&r.Bytes, v, 0, math.MaxInt32) }},
 	{"slow", "bytes per second, at least 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Bytes, v, 1, math.MaxInt32) }},
 	{"capacity", "requests per second, from 0.001 to 100000", func(r *Rule, v string, _ bool) bool { return setFloat(&r.PerSecond, v, 0.001, 100_000) }},
-	{"idle", "a duration such as 5s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Idle, v) }},
+	{"idle", "a duration from 0s to 24h, such as 5s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Idle, v) }},
 	{"crash", "no value", setNothing},
 }
 
@@ -41,13 +41,13 @@ var conditions = []field{
 	}},
 	{"queue", "a whole number from 0", func(r *Rule, v string, _ bool) bool { return setInt(&r.Queue, v, 0, math.MaxInt32) }},
 	{"rate", "a share from 0 to 1, or a range such as 0..1", setRate},
-	{"over", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Over, v) && r.Over > 0 }},
+	{"over", "a duration above 0s, at most 24h, such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Over, v) && r.Over > 0 }},
 	{"method", "an HTTP method other than HEAD, which is answered as GET", setMethod},
-	{"path", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", setPath},
+	{"path", "what a path begins with, escaped, without a query and without //, such as /driver/City%20Truck", setPath},
 	{"header", "Name:value, of a header other than Host", setHeader},
-	{"after", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
-	{"for", "a duration such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
-	{"every", "a duration such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
+	{"after", "a duration from 0s to 24h, such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.After, v) }},
+	{"for", "a duration above 0s, at most 24h, such as 10s", func(r *Rule, v string, _ bool) bool { return setDuration(&r.For, v) && r.For > 0 }},
+	{"every", "a duration above 0s, at most 24h, such as 1m", func(r *Rule, v string, _ bool) bool { return setDuration(&r.Every, v) && r.Every > 0 }},
 	{"count", "a whole number from 1", func(r *Rule, v string, _ bool) bool { return setInt(&r.Count, v, 1, math.MaxInt64) }},
 }
 

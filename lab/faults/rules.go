@@ -21,25 +21,25 @@ type field struct {
 // fields are those of the services' rules. The service checks how they fit
 // together; a mistake in one is found here before a fleet has started.
 var fields = []field{
-	{"delay", "a duration such as 2s, or a range such as 0s..5s", isRange(isDuration(0))},
+	{"delay", "a duration above 0s such as 2s, or a range such as 0s..5s, at most 24h", isRange(isDuration(0))},
 	{"status", "an HTTP status from 200 to 599", isNumber(200, 599, true)},
 	{"reset", "no value", nil},
 	{"hang", "no value", nil},
-	{"truncate", "no value, or the bytes to keep", isNumber(0, 1<<31-1, true)},
+	{"truncate", "no value, or the bytes to keep, from 0 to 2147483647", isNumber(0, 1<<31-1, true)},
 	{"slow", "bytes per second, at least 1", isNumber(1, 1<<31-1, true)},
 	{"capacity", "requests per second, from 0.001 to 100000", isNumber(0.001, 100_000, false)},
-	{"idle", "a duration such as 5s", isDuration(0)},
+	{"idle", "a duration from 0s to 24h, such as 5s", isDuration(0)},
 	{"crash", "no value", nil},
 	{"retry-after", "whole seconds such as 3s", isDuration(time.Second)},
 	{"queue", "a whole number from 0", isNumber(0, 1<<31-1, true)},
 	{"rate", "a share from 0 to 1, or a range such as 0..1", isRange(isNumber(0, 1, false))},
-	{"over", "a duration such as 10s", isDuration(1)},
+	{"over", "a duration above 0s, at most 24h, such as 10s", isDuration(1)},
 	{"method", "an HTTP method other than HEAD, which is answered as GET", regexp.MustCompile(`^[A-Z]+$`).MatchString},
-	{"path", "what a path begins with, escaped and without a query, such as /driver/City%20Truck", regexp.MustCompile(`^/[^ ?#]*$`).MatchString},
+	{"path", "what a path begins with, escaped, without a query and without //, such as /driver/City%20Truck", regexp.MustCompile(`^/[^ ?#]*$`).MatchString},
 	{"header", "Name:value, of a header other than Host", regexp.MustCompile(`^[^:]+:`).MatchString},
-	{"after", "a duration such as 10s", isDuration(0)},
-	{"for", "a duration such as 10s", isDuration(1)},
-	{"every", "a duration such as 1m", isDuration(1)},
+	{"after", "a duration from 0s to 24h, such as 10s", isDuration(0)},
+	{"for", "a duration above 0s, at most 24h, such as 10s", isDuration(1)},
+	{"every", "a duration above 0s, at most 24h, such as 1m", isDuration(1)},
 	{"count", "a whole number from 1", isNumber(1, 1<<53, true)},
 }
 
