@@ -49,10 +49,15 @@ func kustomize(ctx context.Context, dir string) (resmap.ResMap, error) {
 	files := &boundedFiles{FileSystem: filesys.MakeFsOnDisk(), ctx: ctx, dir: dir}
 	built := make(chan result, 1)
 	go func() {
+		defer func() { // of a null in a list, for example
+			if v := recover(); v != nil {
+				built <- result{err: fmt.Errorf("%s: kustomize: panic: %v", Kustomization(dir), v)}
+			}
+		}()
 		resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, dir)
 		switch {
 		case files.refused != nil:
-			err = files.refused // and not what kustomize makes of it
+			err = files.refused // kustomize hides it in an error of its own
 		case err != nil:
 			err = fmt.Errorf("%s: kustomize: %s", Kustomization(dir), explained(dir, err))
 		}
@@ -81,7 +86,7 @@ func Kustomization(dir string) string {
 var hints = []struct{ text, hint string }{
 	{"does not exist; cannot merge or replace", "the component that creates it must be listed before the one that merges"},
 	{"no resource matches strategic merge patch", "the resources must have an object of the patch's kind and name"},
-	{"no such file or directory", "each entry must be a file or a directory beside the kustomization"},
+	{"no such file or directory", "each entry must be an existing file or directory, relative to the kustomization that lists it"},
 }
 
 // explained returns kustomize's error in one line, with paths relative to dir and

@@ -187,8 +187,9 @@ func TestKustomizeErrors(t *testing.T) {
 	}{
 		{"a cycle", map[string]string{"kustomization.yaml": "resources: [sub]", "sub/kustomization.yaml": "resources: [..]"}, []string{"cycle detected", "DIR/sub"}},
 		{"a misspelt field", map[string]string{"kustomization.yaml": "resource: [a.yaml]", "a.yaml": service}, []string{`unknown field "resource"`}},
-		{"a missing resource", map[string]string{"kustomization.yaml": "resources: [b.yaml]"}, []string{"b.yaml", "(each entry must be a file or a directory beside the kustomization)"}},
+		{"a missing resource", map[string]string{"kustomization.yaml": "resources: [b.yaml]"}, []string{"b.yaml", "(each entry must be an existing file or directory, relative to the kustomization that lists it)"}},
 		{"a resource without a name", map[string]string{"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "kind: Service"}, []string{"a.yaml", "missing metadata.name"}},
+		{"a null where kustomize panics", map[string]string{"kustomization.yaml": "resources: [a.yaml]\nreplacements: [{sourceValue: x, targets: [null]}]", "a.yaml": service}, []string{"panic: "}},
 		{"two objects with one name", map[string]string{"kustomization.yaml": "resources: [a.yaml, b.yaml]", "a.yaml": service, "b.yaml": service}, []string{"b.yaml", "already registered id", "staff"}},
 		{
 			"a component without the component that it needs",
