@@ -35,12 +35,14 @@ func claim(p *plan, o Options) (taken claims, err error) {
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
 			return taken, takenAddress(o, address, meshNetworks(p, o))
-		case err != nil:
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
 			network := o.Network.Masked()
 			if !network.Contains(address) {
 				network = nextNetwork(network)
 			}
 			return taken, missingAddress(address, network, len(p.pods), runtime.GOOS)
+		case err != nil:
+			return taken, fmt.Errorf("claim the fleet's addresses: %w", err)
 		}
 		taken[address] = listener
 	}
@@ -56,7 +58,7 @@ func CheckFree(o Options) error {
 		if err == nil {
 			listener.Close()
 		}
-		if errors.Is(err, syscall.EADDRINUSE) { // other errors are Start's
+		if errors.Is(err, syscall.EADDRINUSE) { // Start reports other errors
 			return takenAddress(o.WithDefaults(), address, "")
 		}
 	}
