@@ -1,8 +1,11 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,12 +23,9 @@ func findPrograms(root, bin string) (programs, error) {
 	var found programs
 	switch {
 	case root != "":
-		modules, err := filepath.Glob(filepath.Join(root, "services", "*", "go.mod"))
-		if err != nil {
-			return nil, fmt.Errorf("find programs in %s: %w", root, err)
-		}
+		modules, _ := fs.Glob(os.DirFS(root), "services/*/go.mod") // the pattern is a good one
 		for _, module := range modules {
-			found = append(found, filepath.Base(filepath.Dir(module)))
+			found = append(found, path.Base(path.Dir(module)))
 		}
 	case bin != "":
 		entries, err := os.ReadDir(bin)
@@ -41,19 +41,19 @@ func findPrograms(root, bin string) (programs, error) {
 		return nil, fmt.Errorf("--root: missing: must be set to the repository, or --bin to a directory of programs")
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%q: no programs: must have services/NAME/go.mod, or executable files", root+bin)
+		return nil, fmt.Errorf("%q: no programs: must have services/NAME/go.mod, or executable files", cmp.Or(root, bin))
 	}
 	slices.Sort(found)
 	return found, nil
 }
 
-// checkBin returns an error unless a directory of ready-made programs, if there is one, has some.
-func checkBin(bin string, programs []string) error {
+// checkBin returns an error if bin is set and lacks one of the needed programs.
+func checkBin(bin string, needed []string) error {
 	if bin == "" {
 		return nil
 	}
 	var missing []string
-	for _, program := range programs {
+	for _, program := range needed {
 		if !process.IsProgram(filepath.Join(bin, program)) {
 			missing = append(missing, program)
 		}

@@ -61,7 +61,7 @@ func TestProgramUnknown(t *testing.T) {
 }
 
 func TestFindPrograms(t *testing.T) {
-	root, bin := t.TempDir(), t.TempDir()
+	root, bin := filepath.Join(t.TempDir(), "a [clone]"), t.TempDir()
 	require.NoError(t, os.CopyFS(root, fstest.MapFS{"services/a/go.mod": {}, "services/b/README.md": {}}))
 	require.NoError(t, os.CopyFS(bin, fstest.MapFS{"c": {Mode: 0o755}, "notes.txt": {}}))
 	require.NoError(t, os.Symlink("c", filepath.Join(bin, "linked")))

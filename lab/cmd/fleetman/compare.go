@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -224,10 +226,10 @@ func findExperiment(name, root string) (string, error) {
 
 // shipped are the repository's experiments, by name.
 func shipped(root string) (names []string, all []*experiment.Experiment) {
-	paths, _ := filepath.Glob(filepath.Join(root, "experiments", "*.yaml")) // the pattern is a good one
-	for _, path := range paths {
-		if e, err := experiment.Read(path, nil); err == nil {
-			names, all = append(names, strings.TrimSuffix(filepath.Base(path), ".yaml")), append(all, e)
+	files, _ := fs.Glob(os.DirFS(root), "experiments/*.yaml") // the pattern is a good one
+	for _, file := range files {
+		if e, err := experiment.Read(filepath.Join(root, file), nil); err == nil {
+			names, all = append(names, strings.TrimSuffix(path.Base(file), ".yaml")), append(all, e)
 		}
 	}
 	return names, all

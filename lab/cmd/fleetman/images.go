@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -189,10 +190,10 @@ func (f *imageFlags) save(cmd *cobra.Command, where *places, file string) ([]str
 
 // buildImages builds the programs for an architecture, and returns their directory and the services' names.
 func buildImages(ctx context.Context, root, arch string, progress func(string)) (bin string, services []string, err error) {
-	modules, _ := filepath.Glob(filepath.Join(root, "services", "*", "Dockerfile")) // the pattern is a good one
+	modules, _ := fs.Glob(os.DirFS(root), "services/*/Dockerfile") // the pattern is a good one
 	packages := []string{"./lab/cmd/fleetman"}
 	for _, module := range modules {
-		service := filepath.Base(filepath.Dir(module))
+		service := path.Base(path.Dir(module))
 		services = append(services, service)
 		packages = append(packages, "./services/"+service)
 	}
