@@ -27,8 +27,8 @@ const (
 	Breaker      EventKind = "breaker" // one of its breakers changed
 
 	// Reported by a proxy, about other pods.
-	Ejected  EventKind = "ejected"  // its outlier detection shut one out
-	Returned EventKind = "returned" // and lets it in again
+	Ejected  EventKind = "ejected"  // its outlier detection ejected a pod
+	Returned EventKind = "returned" // an ejected pod returned
 	Retried  EventKind = "retried"  // it sent requests to some again
 )
 
@@ -93,11 +93,11 @@ func (l *EventLog) since(n int) (events []Event, next int, more <-chan struct{},
 // Note adds an event that another package has seen.
 func (f *Fleet) Note(e Event) { f.events.Add(e) }
 
-// Events yields the events since the start of the fleet, then new ones, until the
-// fleet has stopped or the context ends.
+// Events yields the stored events, at least the last 5,000, then new ones, until the fleet has stopped or
+// the context ends. A reader that falls far behind misses some.
 func (f *Fleet) Events(ctx context.Context) iter.Seq[Event] { return f.events.All(ctx) }
 
-// All yields the events so far, then new ones, until the log or the context ends.
+// All yields the stored events, then new ones, until the log or the context ends.
 func (l *EventLog) All(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for n := 0; ; {

@@ -19,7 +19,8 @@ func prometheusConfigCommand(where *places) *cobra.Command {
 		Short: "Print a Prometheus configuration that scrapes the running fleet",
 		Long: `Print a configuration of Prometheus with the admin listeners of the running fleet's
 services and, with a mesh, the statistics of its proxies, under the labels that
-the dashboards and alerts of k8s/dashboards use. It is valid until the fleet ends.`,
+the dashboards and alerts of k8s/dashboards use. Print it again after pods have
+started or ended, as with fleetman apply.`,
 		Example: `  fleetman prometheus-config >prometheus.yml
   prometheus --config.file=prometheus.yml --web.listen-address=127.0.0.1:9091`,
 		Args: none,
