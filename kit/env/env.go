@@ -57,7 +57,7 @@ func (r *Reader) Fail(name, format string, args ...any) {
 		case v.name != name:
 		case v.value == hidden:
 			got = hidden
-		case r.getenv(name) == "" && v.value != "":
+		case strings.TrimSpace(r.getenv(name)) == "" && v.value != "":
 			got = v.value + " (default)"
 		}
 	}

@@ -23,7 +23,7 @@ var fields = slices.Concat(kinds, conditions)
 
 // kinds are the fields whose names are a Kind.
 var kinds = []field{
-	{"delay", "a duration above 0s such as 2s, or a range such as 0s..5s, at most 24h", setDelay},
+	{"delay", "a duration above 0s such as 2s, or a range such as 0s..5s, shortest first, at most 24h", setDelay},
 	{"status", "an HTTP status from 200 to 599", setStatus},
 	{"reset", "no value", setNothing},
 	{"hang", "no value", setNothing},

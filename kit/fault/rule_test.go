@@ -99,7 +99,7 @@ func TestParseErrors(t *testing.T) {
 		"status=502,reset":                      "rule 1 (status=502,reset): reset: second kind after status: must be in a rule of its own (separate rules by ;)",
 		"delay=1s,delay=2s":                     "delay: given twice: must be given once",
 		"reset,rate=1,rate=0":                   "rate: given twice: must be given once",
-		"delay":                                 ": must be a duration above 0s such as 2s, or a range such as 0s..5s, at most 24h",
+		"delay":                                 ": must be a duration above 0s such as 2s, or a range such as 0s..5s, shortest first, at most 24h",
 		"delay=5":                               ": must be a duration",
 		"delay=0s":                              ": must be a duration",
 		"delay=-1s":                             ": must be a duration",

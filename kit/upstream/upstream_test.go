@@ -262,7 +262,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("got %+v, %v", cfg, err)
 	}
 	envtest.Refuses(t, map[string]string{"UPSTREAM_TIMEOUT": "0s"}, upstream.ReadConfig, `UPSTREAM_TIMEOUT: "0s": must be a duration from 1ms to 10m`)
-	envtest.Refuses(t, map[string]string{"RESILIENCE": "library", "UPSTREAM_TIMEOUT": "500ms", "RETRY_BACKOFF": "1s"}, upstream.ReadConfig,
+	envtest.Refuses(t, map[string]string{"RESILIENCE": "library", "UPSTREAM_TIMEOUT": "500ms", "RETRY_BACKOFF": "1s", "RETRY_BACKOFF_MAX": " "}, upstream.ReadConfig,
 		"ATTEMPT_TIMEOUT: 1s (default): must be at most UPSTREAM_TIMEOUT, 500ms", "RETRY_BACKOFF_MAX: 250ms (default): must be at least RETRY_BACKOFF, 1s")
 	envtest.Refuses(t, map[string]string{"UPSTREAM_TIMEOUT": "1s", "ATTEMPT_TIMEOUT": "2s"}, upstream.ReadConfig, `ATTEMPT_TIMEOUT: "2s": must be at most UPSTREAM_TIMEOUT, 1s`)
 	if _, err := envtest.Read(map[string]string{"RESILIENCE": "off", "UPSTREAM_TIMEOUT": "1s", "ATTEMPT_TIMEOUT": "2s"}, upstream.ReadConfig); err != nil {

@@ -21,7 +21,7 @@ type field struct {
 // fields are those of the services' rules. The service checks how they fit
 // together; a mistake in one is found here before a fleet has started.
 var fields = []field{
-	{"delay", "a duration above 0s such as 2s, or a range such as 0s..5s, at most 24h", isRange(isDuration(0))},
+	{"delay", "a duration above 0s such as 2s, or a range such as 0s..5s, shortest first, at most 24h", isRange(isDuration(0))},
 	{"status", "an HTTP status from 200 to 599", isNumber(200, 599, true)},
 	{"reset", "no value", nil},
 	{"hang", "no value", nil},

@@ -23,7 +23,7 @@ func TestCheckRules(t *testing.T) {
 		";statsu=503;":                "rule 1 (statsu=503): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count",
 		" ; ":                         `" ; ": must be rules, such as status=502`,
 		"capacity=60,queue=0;crash":   "",
-		"statsu=503,rate=1.3;delay=5": "rule 1 (statsu=503,rate=1.3): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count\nrule 1 (statsu=503,rate=1.3): rate: \"1.3\": must be a share from 0 to 1, or a range such as 0..1\nrule 2 (delay=5): delay: \"5\": must be a duration above 0s such as 2s, or a range such as 0s..5s, at most 24h",
+		"statsu=503,rate=1.3;delay=5": "rule 1 (statsu=503,rate=1.3): \"statsu\": must be one of delay, status, reset, hang, truncate, slow, capacity, idle, crash, retry-after, queue, rate, over, method, path, header, after, for, every, count\nrule 1 (statsu=503,rate=1.3): rate: \"1.3\": must be a share from 0 to 1, or a range such as 0..1\nrule 2 (delay=5): delay: \"5\": must be a duration above 0s such as 2s, or a range such as 0s..5s, shortest first, at most 24h",
 		"reset=1":                     `rule 1 (reset=1): reset: "1": must be no value`,
 	} {
 		wants.Error(t, rules, errors.Join(CheckRules(rules)...), want)
