@@ -1,10 +1,11 @@
 package local
 
 import (
-	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"fleetman.example/lab/tcp"
 )
 
 // connections are those that a forwarder or a relay passes on. The zero value has none.
@@ -20,22 +21,14 @@ type connections struct {
 // the connection when pass returns.
 func (c *connections) accept(listener net.Listener, pass func(client *net.TCPConn)) {
 	c.passing.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			switch {
-			case err == nil:
-				c.passing.Go(func() {
-					if client := conn.(*net.TCPConn); c.track(client) {
-						defer c.untrack(client)
-						pass(client)
-					}
-				})
-			case errors.Is(err, net.ErrClosed):
-				return
-			default:
-				time.Sleep(10 * time.Millisecond) // out of file descriptors: some will be closed
-			}
-		}
+		tcp.Accept(listener, func(conn net.Conn) {
+			c.passing.Go(func() {
+				if client := conn.(*net.TCPConn); c.track(client) {
+					defer c.untrack(client)
+					pass(client)
+				}
+			})
+		})
 	})
 }
 

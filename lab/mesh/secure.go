@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -17,6 +16,7 @@ import (
 
 	"fleetman.example/lab/mesh/certs"
 	"fleetman.example/lab/mesh/kube"
+	"fleetman.example/lab/tcp"
 )
 
 var loopback = net.IPv4(127, 0, 0, 1)
@@ -80,30 +80,11 @@ func (m *Mesh) serveSecure(i *istiod) error {
 		return fmt.Errorf("TLS port of %s: %w", i.name, err)
 	}
 	m.running.Go(func() {
-		accept(m.stopping, i.secure, func(conn net.Conn) {
+		tcp.Accept(i.secure, func(conn net.Conn) {
 			m.running.Go(func() { pipe(m.stopping, conn, i.grpc.String()) })
 		})
 	})
 	return nil
-}
-
-// accept calls serve for each connection until the listener is closed or ctx ends. After another error, such as
-// too many open files, it waits 100 ms.
-func accept(ctx context.Context, listener net.Listener, serve func(net.Conn)) {
-	for ctx.Err() == nil {
-		conn, err := listener.Accept()
-		switch {
-		case err == nil:
-			serve(conn)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-			}
-		}
-	}
 }
 
 // pipe connects a client to an address. It copies both ways until either side closes or ctx ends; then it closes

@@ -37,6 +37,22 @@ func Listen(address string) (net.Listener, error) {
 	}
 }
 
+// Accept calls serve with each connection until the listener is closed. After another error, such as too many open
+// files, it tries again: some will be closed.
+func Accept(listener net.Listener, serve func(net.Conn)) {
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			serve(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
 // Accepts reports whether an address accepts a connection within a time.
 func Accepts(ctx context.Context, address string, within time.Duration) bool {
 	conn, err := (&net.Dialer{Timeout: within}).DialContext(ctx, "tcp", address)

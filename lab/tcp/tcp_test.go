@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"syscall"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,4 +34,25 @@ func TestListen(t *testing.T) {
 		require.NoError(t, err, "free after a while")
 		listener.Close()
 	})
+}
+
+// listener returns its results of Accept one after the other, then net.ErrClosed.
+type listener struct {
+	net.Listener
+	errs []error
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	if len(l.errs) == 0 {
+		return nil, &net.OpError{Op: "accept", Err: net.ErrClosed}
+	}
+	err := l.errs[0]
+	l.errs = l.errs[1:]
+	return nil, err
+}
+
+func TestAcceptContinuesAfterErrors(t *testing.T) {
+	served := 0
+	Accept(&listener{errs: []error{nil, errors.New("too many open files"), nil}}, func(net.Conn) { served++ })
+	assert.Equal(t, 2, served, "connections")
 }
