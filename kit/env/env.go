@@ -140,7 +140,7 @@ func (r *Reader) URL(name, def, meaning string) *url.URL {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || !isPort(u.Port()) || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || !IsPort(u.Port()) || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		r.Fail(name, "must be an address such as http://host:port")
 		return &url.URL{}
 	}
@@ -148,8 +148,8 @@ func (r *Reader) URL(name, def, meaning string) *url.URL {
 	return u
 }
 
-// isPort reports whether port is from 1 to 65535, or empty: the default of the scheme.
-func isPort(port string) bool {
+// IsPort reports whether port is from 1 to 65535, or empty: the default of the scheme.
+func IsPort(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return port == "" || err == nil && n > 0
 }

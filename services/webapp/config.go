@@ -3,7 +3,6 @@ package main
 import (
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"fleetman.example/kit/env"
@@ -43,11 +42,7 @@ var origin = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(?::([0-9]+|\*))?$`)
 // isOrigin reports whether text is an origin. Its port may be *, and otherwise is from 1 to 65535.
 func isOrigin(text string) bool {
 	match := origin.FindStringSubmatch(text)
-	if match == nil || match[1] == "" || match[1] == "*" {
-		return match != nil
-	}
-	port, err := strconv.ParseUint(match[1], 10, 16)
-	return err == nil && port > 0
+	return match != nil && (match[1] == "*" || env.IsPort(match[1]))
 }
 
 func photoOrigins(r *env.Reader) []string {
